@@ -1,0 +1,70 @@
+import uuid
+
+from django.db import models
+
+from annotations.models.projects import Project
+
+
+class StoredFile(models.Model):
+    """One content-addressed image file: the bytes as they came and the upright raster.
+
+    Shared by every project that holds the same content.
+    """
+
+    sha256 = models.CharField(max_length=64, unique=True, help_text="Of the original bytes.")
+    original = models.CharField(max_length=255, help_text="Storage name of the original bytes.")
+    original_type = models.CharField(max_length=100, help_text="MIME type of the original.")
+    upright = models.CharField(
+        max_length=255, help_text="Storage name of the upright 8-bit raster that browsers draw."
+    )
+    upright_type = models.CharField(max_length=100)
+    thumbnail = models.CharField(max_length=255, help_text="Storage name of a WebP of at most 320 px.")
+    width = models.PositiveIntegerField(help_text="Of the upright raster, pixels.")
+    height = models.PositiveIntegerField()
+    bytes = models.PositiveBigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+
+class ImageQuerySet(models.QuerySet["Image"]):
+    def visible_to(self, user) -> "ImageQuerySet":
+        return self.filter(project__memberships__user_id=user.pk)
+
+
+class Image(models.Model):
+    """One upright raster in one project."""
+
+    class Status(models.TextChoices):
+        """The state of the work on the image, kept equal to its annotations by the services."""
+
+        NEW = "new", "New"
+        IN_PROGRESS = "in_progress", "In progress"
+        SUBMITTED = "submitted", "Submitted"
+        SENT_BACK = "sent_back", "Sent back"
+        APPROVED = "approved", "Approved"
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    project = models.ForeignKey(Project, models.CASCADE, related_name="images")
+    file = models.ForeignKey(StoredFile, models.PROTECT, related_name="images")
+    name = models.CharField(max_length=1024, help_text="As the person named it: data, never a path.")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.NEW)
+    export_id = models.PositiveBigIntegerField(null=True, help_text="The id in exports, from 1.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ImageQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "file"], name="content_once_per_project"),
+            models.UniqueConstraint(fields=["project", "export_id"], name="image_export_id_once"),
+        ]
+        indexes = [
+            models.Index(fields=["project", "status", "id"], name="image_by_status"),
+            models.Index(fields=["project", "id"], name="image_by_project"),
+            models.Index(fields=["project", "name"], name="image_by_name"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,84 @@
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class ProjectQuerySet(models.QuerySet["Project"]):
+    def visible_to(self, user) -> "ProjectQuerySet":
+        """Projects of which `user` is a member, whatever the role."""
+        return self.filter(memberships__user_id=user.pk)
+
+
+class Project(models.Model):
+    """Images, categories and people."""
+
+    class Kind(models.TextChoices):
+        SEMANTIC = "semantic", "Semantic masks"
+        INSTANCE = "instance", "Instances"
+        PANOPTIC = "panoptic", "Panoptic"
+
+    name = models.CharField(max_length=200)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    guidelines = models.TextField(blank=True, help_text="What annotators must know, as plain text.")
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = ProjectQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether a pixel belongs to at most one region (semantic and panoptic projects)."""
+        return self.kind != self.Kind.INSTANCE
+
+
+class Role(models.TextChoices):
+    """Each role may do all that the roles before it may."""
+
+    ANNOTATOR = "annotator", "Annotator"
+    REVIEWER = "reviewer", "Reviewer"
+    MANAGER = "manager", "Manager"
+    OWNER = "owner", "Owner"
+
+
+class Membership(models.Model):
+    project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=10, choices=Role.choices)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["user__username"]
+        constraints = [
+            models.UniqueConstraint(fields=["project", "user"], name="one_role_per_member")
+        ]
+
+
+class Category(models.Model):
+    """A class. Deleting one archives it: stored regions keep their category."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="categories")
+    name = models.CharField(max_length=200)
+    supercategory = models.CharField(max_length=200, blank=True)
+    color = models.CharField(max_length=7, help_text="#rrggbb")
+    hotkey = models.CharField(max_length=1, blank=True)
+    is_thing = models.BooleanField(default=True, help_text="Countable; stuff otherwise.")
+    order = models.PositiveIntegerField(default=0)
+    export_id = models.PositiveBigIntegerField(help_text="The id in exports, from 1, never reused.")
+    archived_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["order", "id"]
+        constraints = [
+            models.UniqueConstraint("project", Lower("name"), name="category_name_once"),
+            models.UniqueConstraint(fields=["project", "export_id"], name="category_export_id_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

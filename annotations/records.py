@@ -1,0 +1,90 @@
+"""The plain values that cross the floors: formats and masks know these, never the database.
+
+Coordinates are float pixels of the upright image, x right, y down; pixel (0, 0) covers [0, 1)².
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Ring = list[float]
+"""A flat [x0, y0, x1, y1, …], implicitly closed."""
+
+Polygon = list[Ring]
+"""The outside ring, then its holes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Either `polygons` or `counts` (COCO compressed RLE of an image of `size` = (height, width))."""
+
+    size: tuple[int, int]
+    polygons: list[Polygon] | None = None
+    counts: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryRecord:
+    id: int
+    name: str
+    supercategory: str = ""
+    color: str = ""
+    is_thing: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRecord:
+    """One region as datasets know it. `id` None: the format gives none, or it is not yet known."""
+
+    category_id: int
+    geometry: Geometry
+    id: int | None = None
+    is_crowd: bool = False
+    score: float | None = None
+    area: float | None = None
+    order: int = 0
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image with its regions, in drawing order (later is in front).
+
+    `id` None: the format numbers no images. `split`: train, val, test or "".
+    """
+
+    file_name: str
+    width: int
+    height: int
+    regions: tuple[RegionRecord, ...] = ()
+    id: int | None = None
+    split: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A stream of images under one set of categories. `images` can be read once."""
+
+    name: str
+    kind: Literal["semantic", "instance", "panoptic"]
+    categories: tuple[CategoryRecord, ...]
+    images: Iterator[ImageRecord]
+
+
+@dataclass(slots=True)
+class Report:
+    """What a reader or writer could not say, item by item."""
+
+    notes: list[str] = field(default_factory=list)
+    images: int = 0
+    regions: int = 0
+
+
+class DatasetError(ValueError):
+    """A file that cannot be taken. `pointer` is a JSON pointer or a file name inside the data set."""
+
+    def __init__(self, detail: str, pointer: str = "", code: str = "invalid_dataset") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.pointer = pointer
+        self.code = code
