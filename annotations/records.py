@@ -16,7 +16,7 @@ Polygon = list[Ring]
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Either `polygons` or `counts` (COCO compressed RLE of an image of `size` = (height, width))."""
+    """Either `polygons` or `counts` (COCO compressed RLE); `size` is (height, width)."""
 
     size: tuple[int, int]
     polygons: list[Polygon] | None = None
@@ -81,7 +81,7 @@ class Report:
 
 
 class DatasetError(ValueError):
-    """A file that cannot be taken. `pointer` is a JSON pointer or a file name inside the data set."""
+    """A file that cannot be taken. `pointer`: a JSON pointer or a file name in the data set."""
 
     def __init__(self, detail: str, pointer: str = "", code: str = "invalid_dataset") -> None:
         super().__init__(detail)

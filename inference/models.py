@@ -17,7 +17,9 @@ class ModelVersion(models.Model):
 
     name = models.CharField(max_length=200, unique=True)
     engine = models.CharField(max_length=40)
-    weights = models.CharField(max_length=500, blank=True, help_text="File name in the models folder.")
+    weights = models.CharField(
+        max_length=500, blank=True, help_text="File name in the models folder."
+    )
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the weights file.")
     config = models.JSONField(default=dict, help_text="What the engine needs to load the weights.")
     categories = models.JSONField(default=list, help_text="The model's class names, by index.")

@@ -90,7 +90,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 30,
         "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-65536;",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
@@ -130,7 +130,7 @@ MAX_IMAGE_PIXELS = env.int("MAX_IMAGE_PIXELS", default=100_000_000)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=4 * 2**30)
 
 # --- files --------------------------------------------------------------------------------------
-# STORAGE_URL: empty = folder <data>/media; s3://KEY:SECRET@HOST:PORT/BUCKET[?tls=0] = S3-compatible.
+# STORAGE_URL: empty = folder <data>/media; s3://KEY:SECRET@HOST:PORT/BUCKET[?tls=0] = S3.
 MEDIA_ROOT = DATA_DIR / "media"
 STORAGE_URL = env.str("STORAGE_URL", default="")
 MODELS_DIR = DATA_DIR / "models"
@@ -153,7 +153,9 @@ def _storage(url: str) -> dict[str, Any]:
             "bucket_name": parts.path.strip("/"),
             "access_key": unquote(parts.username or ""),
             "secret_key": unquote(parts.password or ""),
-            "endpoint_url": f"{scheme}://{host}:{parts.port}" if parts.port else f"{scheme}://{host}",
+            "endpoint_url": f"{scheme}://{host}:{parts.port}"
+            if parts.port
+            else f"{scheme}://{host}",
             "default_acl": None,
             "file_overwrite": True,
         },

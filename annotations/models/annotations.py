@@ -30,7 +30,9 @@ class Annotation(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     project = models.ForeignKey(Project, models.CASCADE, related_name="annotations")
     image = models.ForeignKey(Image, models.CASCADE, related_name="annotations")
-    annotator = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="annotations")
+    annotator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="annotations"
+    )
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.IN_PROGRESS)
     revision = models.PositiveBigIntegerField(default=0, help_text="One more with every write.")
     seconds_spent = models.PositiveIntegerField(default=0, help_text="Active time in the editor.")
@@ -71,13 +73,16 @@ class Region(models.Model):
     is_crowd = models.BooleanField(default=False)
     order = models.IntegerField(default=0, help_text="Greater is in front.")
     attributes = models.JSONField(default=dict, blank=True)
-    source = models.CharField(max_length=40, help_text="The tool that made the geometry, or import.")
+    source = models.CharField(
+        max_length=40, help_text="The tool that made the geometry, or import."
+    )
     proposal = models.ForeignKey(
         Proposal, models.SET_NULL, null=True, related_name="regions", help_text="Accepted from it."
     )
     version = models.PositiveBigIntegerField(help_text="1 when made, one more with every write.")
     export_id = models.PositiveBigIntegerField(
-        null=True, help_text="The id in exports, from 1; given at the first export, or by an import."
+        null=True,
+        help_text="The id in exports, from 1; given at the first export, or by an import.",
     )
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

@@ -18,7 +18,7 @@ class StoredFile(models.Model):
         max_length=255, help_text="Storage name of the upright 8-bit raster that browsers draw."
     )
     upright_type = models.CharField(max_length=100)
-    thumbnail = models.CharField(max_length=255, help_text="Storage name of a WebP of at most 320 px.")
+    thumbnail = models.CharField(max_length=255, help_text="Storage name: WebP, at most 320 px.")
     width = models.PositiveIntegerField(help_text="Of the upright raster, pixels.")
     height = models.PositiveIntegerField()
     bytes = models.PositiveBigIntegerField()
@@ -45,7 +45,7 @@ class Image(models.Model):
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     project = models.ForeignKey(Project, models.CASCADE, related_name="images")
     file = models.ForeignKey(StoredFile, models.PROTECT, related_name="images")
-    name = models.CharField(max_length=1024, help_text="As the person named it: data, never a path.")
+    name = models.CharField(max_length=1024, help_text="As the person named it: never a path.")
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.NEW)

@@ -51,7 +51,9 @@ class Job(models.Model):
     total = models.PositiveIntegerField(default=0)
     message = models.TextField(blank=True, help_text="What it is doing, or the report when ended.")
     error = models.JSONField(null=True, help_text="{code, detail, field, hint} when failed.")
-    result = models.JSONField(default=dict, help_text="What came out; an export: its file and size.")
+    result = models.JSONField(
+        default=dict, help_text="What came out; an export: its file and size."
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     lease = models.UUIDField(null=True, help_text="Who works on it: a new one with every attempt.")
     lease_expires_at = models.DateTimeField(null=True)

@@ -21,7 +21,9 @@ class Prediction(models.Model):
     image = models.ForeignKey(Image, models.CASCADE, related_name="predictions")
     job = models.ForeignKey(Job, models.SET_NULL, null=True, related_name="predictions")
     model = models.CharField(max_length=200)
-    model_version = models.CharField(max_length=80, help_text="SHA-256 of the weights, or a release.")
+    model_version = models.CharField(
+        max_length=80, help_text="SHA-256 of the weights, or a release"
+    )
     seconds = models.FloatField(default=0, help_text="Time the engine took.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -30,7 +32,9 @@ class Prediction(models.Model):
     class Meta:
         ordering = ["-id"]
         constraints = [
-            models.UniqueConstraint(fields=["job", "image"], name="one_prediction_per_job_and_image")
+            models.UniqueConstraint(
+                fields=["job", "image"], name="one_prediction_per_job_and_image"
+            )
         ]
         indexes = [models.Index(fields=["image", "-id"], name="prediction_by_image")]
 

@@ -77,7 +77,9 @@ class Category(models.Model):
         ordering = ["order", "id"]
         constraints = [
             models.UniqueConstraint("project", Lower("name"), name="category_name_once"),
-            models.UniqueConstraint(fields=["project", "export_id"], name="category_export_id_once"),
+            models.UniqueConstraint(
+                fields=["project", "export_id"], name="category_export_id_once"
+            ),
         ]
 
     def __str__(self) -> str:
