@@ -1,5 +1,10 @@
-"""Routes."""
+"""Routes of the pages. `docs/architecture.md` lists them."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from annotations.pages import editor
+
+app_name = "pages"
+urlpatterns = [
+    path("images/<int:image_id>/edit", editor.edit, name="edit"),
+]
