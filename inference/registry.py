@@ -1,0 +1,36 @@
+"""Engines by name. A new engine is one file in `engines/`, one line here and one test."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal
+
+Role = Literal["detector", "prompt"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """`path` is imported on first use only. `runs_in_web`: light enough to answer prompts inside
+    the web process, so that no worker is needed."""
+
+    path: str
+    title: str
+    roles: frozenset[Role]
+    needs_torch: bool = True
+    runs_in_web: bool = False
+
+    def engine(self) -> Any:
+        """The engine's class (see `engines.base`)."""
+        module, _, name = self.path.rpartition(".")
+        return getattr(import_module(module), name)
+
+
+BOTH: frozenset[Role] = frozenset({"detector", "prompt"})
+ENGINES: dict[str, EngineSpec] = {
+    "classic": EngineSpec(
+        "inference.engines.classic.Classic", "Classic", BOTH, needs_torch=False, runs_in_web=True
+    ),
+    "sam": EngineSpec("inference.engines.sam.Sam", "Segment Anything", BOTH),
+    "mask_rcnn": EngineSpec(
+        "inference.engines.mask_rcnn.MaskRCNN", "Mask R-CNN", frozenset({"detector"})
+    ),
+}
