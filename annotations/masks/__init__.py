@@ -1,0 +1,1 @@
+"""Masks and polygons: arrays and counts in, arrays and counts out. No Django."""
