@@ -1,0 +1,222 @@
+"""Throw-away PostgreSQL and Redis servers on free ports of 127.0.0.1, for tests.
+
+As fixtures: `from tests.servers import postgres_url, redis_url` in a conftest. Around a command:
+
+    python -m tests.servers run [--postgres] [--redis] -- pytest tests/...
+
+which sets DATABASE_URL and REDIS_URL for it and answers with its exit status.
+"""
+
+import argparse
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg2
+import pytest
+import redis
+
+START_SECONDS = 30
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def find_program(name: str) -> str | None:
+    """The program's path. Debian keeps PostgreSQL's server programs off PATH."""
+    installed = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), reverse=True)
+    return shutil.which(name) or next((str(path) for path in installed), None)
+
+
+def wait_until(ready: Callable[[], object], what: str, seconds: float = START_SECONDS) -> None:
+    """Asks `ready` until it answers something true. Errors on the way count as no."""
+    deadline = time.monotonic() + seconds
+    error: Exception | None = None
+    while time.monotonic() < deadline:
+        try:
+            if ready():
+                return
+        except Exception as caught:
+            error = caught
+        time.sleep(0.05)
+    raise TimeoutError(f"{what} did not come up in {seconds:.0f} s: {error}")
+
+
+class Server:
+    """One server process with a folder of its own. `kill` is SIGKILL; `start` again recovers."""
+
+    user: str | None = None
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"labeler-{type(self).__name__.lower()}-"))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def command(self) -> list[str]:
+        raise NotImplementedError
+
+    def ready(self) -> object:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, user=self.user, cwd=self.folder
+            )
+        wait_until(self.ready, type(self).__name__)
+
+    def kill(self) -> None:
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGINT)  # PostgreSQL's fast shutdown; Redis saves and leaves
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _end(self, with_signal: int) -> None:
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(with_signal)
+            self.process.wait(timeout=30)
+
+
+class Postgres(Server):
+    """A cluster with durable commits (fsync and synchronous_commit stay on)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.password = secrets.token_urlsafe(16)
+        data = self.folder / "data"
+        password_file = self.folder / "password"
+        password_file.write_text(self.password)
+        if os.geteuid() == 0:  # the server refuses to run as root
+            self.user = "postgres"
+            for path in (self.folder, password_file):
+                shutil.chown(path, "postgres")
+        options = {"pgdata": data, "username": "labeler", "pwfile": password_file}
+        options |= {"auth": "scram-sha-256", "encoding": "UTF8"}
+        subprocess.run(
+            [find_program("initdb") or "initdb", "--no-locale"]
+            + [f"--{name}={value}" for name, value in options.items()],
+            user=self.user,
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+        )
+
+    @property
+    def url(self) -> str:
+        return f"postgres://labeler:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    def command(self) -> list[str]:
+        settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.folder)}
+        return [
+            *[find_program("postgres") or "postgres", "-D", str(self.folder / "data")],
+            *["-p", str(self.port)],
+            *[word for name, value in settings.items() for word in ("-c", f"{name}={value}")],
+        ]
+
+    def ready(self) -> object:
+        psycopg2.connect(self.url).close()
+        return True
+
+
+class Redis(Server):
+    """A server with an append-only file that is written before each reply."""
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def command(self) -> list[str]:
+        return [
+            *[find_program("redis-server") or "redis-server", "--bind", "127.0.0.1"],
+            *["--port", str(self.port), "--dir", str(self.folder), "--save", ""],
+            *["--appendonly", "yes", "--appendfsync", "always"],
+        ]
+
+    def ready(self) -> object:
+        with redis.Redis.from_url(self.url) as client:
+            return client.ping()
+
+
+def missing() -> list[str]:
+    """The server programs that are not installed."""
+    return [name for name in ("initdb", "postgres", "redis-server") if not find_program(name)]
+
+
+AnyServer = TypeVar("AnyServer", bound=Server)
+
+
+@contextlib.contextmanager
+def running(kind: type[AnyServer]) -> Iterator[AnyServer]:
+    server = kind()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server that a test may kill and start again."""
+    if not find_program("initdb"):
+        pytest.skip("PostgreSQL is not installed: apt install postgresql")
+    with running(Postgres) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    return postgres.url
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """A Redis server that a test may kill and start again."""
+    if not find_program("redis-server"):
+        pytest.skip("Redis is not installed: apt install redis-server")
+    with running(Redis) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_url(redis_server: Redis) -> str:
+    return redis_server.url
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
+    commands = parser.add_subparsers(dest="action", required=True)
+    commands.add_parser("check", help="name the server programs that are missing")
+    run = commands.add_parser("run", help="run a command beside throw-away servers")
+    run.add_argument("--postgres", action="store_true")
+    run.add_argument("--redis", action="store_true")
+    run.add_argument("command", nargs="+")
+    args = parser.parse_args()
+    if args.action == "check":
+        print(" ".join(missing()))
+        return int(bool(missing()))
+    environment = dict(os.environ)
+    with contextlib.ExitStack() as servers:
+        if args.postgres:
+            environment["DATABASE_URL"] = servers.enter_context(running(Postgres)).url
+        if args.redis:
+            environment["REDIS_URL"] = servers.enter_context(running(Redis)).url
+        return subprocess.run(args.command, env=environment).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
