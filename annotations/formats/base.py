@@ -14,10 +14,7 @@ to the report, item by item. Region ids are either all given or all missing; mis
 counted from 1, and so are those of images.
 """
 
-import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from hashlib import sha256
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 

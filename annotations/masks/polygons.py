@@ -74,7 +74,9 @@ def mask_to_polygons(mask: npt.ArrayLike, tolerance: float = 0.0) -> tuple[list[
     outsides: dict[int, Ring] = {}
     holes: dict[int, list[Ring]] = {}
     for points, part in _trace(pixels, parts):
-        simple = cv2.approxPolyDP(points.astype(np.float32), tolerance, True) if tolerance else points
+        simple = (
+            cv2.approxPolyDP(points.astype(np.float32), tolerance, True) if tolerance else points
+        )
         ring: Ring = simple.reshape(-1).astype(float).tolist()
         if len(ring) < 6:
             continue

@@ -174,7 +174,5 @@ def validate_geometry(geometry: Geometry, image_size: rle.Size, *, field: str = 
     if geometry.polygons is not None:
         validate_polygons(geometry.polygons, image_size, field=f"{prefix}polygons")
         return geometry
-    counts = validate_mask(
-        geometry.counts, geometry.size, image_size, field=f"{prefix}mask"
-    )
+    counts = validate_mask(geometry.counts, geometry.size, image_size, field=f"{prefix}mask")
     return Geometry(size=geometry.size, counts=counts)
