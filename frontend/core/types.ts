@@ -30,9 +30,15 @@ export interface Rle {
   readonly counts: string;
 }
 
+/** A geometry as it is stored and sent. */
 export type Geometry =
   | { readonly type: "polygons"; readonly polygons: readonly Polygon[] }
   | { readonly type: "mask"; readonly counts: string };
+
+/** A geometry inside an open document: the pixels of a mask are in `Document.mask(uuid)`. */
+export type Shape =
+  | { readonly type: "polygons"; readonly polygons: readonly Polygon[] }
+  | { readonly type: "mask" };
 
 export type ProjectKind = "semantic" | "instance" | "panoptic";
 
@@ -45,21 +51,36 @@ export interface Category {
   readonly archived: boolean;
 }
 
-/**
- * One region of the document. `slot` (1…65535) is its value in the label map while it is open; it
- * never leaves the client.
- */
-export interface Region {
+/** What is known of a region besides its geometry. */
+export interface RegionFields {
   readonly uuid: string;
-  readonly slot: number;
   readonly categoryId: number;
-  readonly geometry: Geometry;
-  readonly bbox: Rect;
+  /** Greater is in front. */
   readonly order: number;
   readonly isCrowd: boolean;
   readonly attributes: Readonly<Record<string, unknown>>;
+  /** The tool that made the geometry, or import. */
   readonly source: string;
+  /** The proposal it was accepted from. */
   readonly proposalId: number | null;
+}
+
+/** A region as the server and the outbox hold it. */
+export interface StoredRegion extends RegionFields {
+  readonly geometry: Geometry;
+}
+
+/**
+ * One region of the document, never changed in place. `slot` (1…65535) is its value in the label
+ * map while it is open; it never leaves the client. `bbox` and `area` are those of its pixels; in
+ * the middle of a gesture they may be those of its start.
+ */
+export interface Region extends RegionFields {
+  readonly slot: number;
+  readonly geometry: Shape;
+  readonly bbox: Rect;
+  /** Pixels. */
+  readonly area: number;
 }
 
 export interface Proposal {
@@ -80,8 +101,27 @@ export interface Change {
   readonly regions: readonly string[];
   /** Proposals whose state changed. */
   readonly proposals: readonly number[];
-  /** False while a gesture is still going on; saving waits for true. */
+  /** False while a gesture is still going on or when it was cancelled; saving waits for true. */
   readonly final: boolean;
+  /** `server`: the server has it already, do not save. */
+  readonly origin: "edit" | "server";
+}
+
+/** Open: neither accepted nor dismissed. */
+export type ProposalState = "open" | "accepted" | "dismissed";
+
+/** What a person gave the assist tool. Pixels of the upright image. */
+export interface Prompts {
+  readonly points: readonly { readonly x: number; readonly y: number; readonly positive: boolean }[];
+  readonly box: Rect | null;
+  /** The mask to refine. */
+  readonly mask: Rle | null;
+}
+
+export interface Candidate {
+  readonly mask: Rle;
+  /** 0…1. */
+  readonly score: number;
 }
 
 export interface PointerSample extends Point {
@@ -91,6 +131,7 @@ export interface PointerSample extends Point {
 
 export interface Modifiers {
   readonly shift: boolean;
+  /** Alt, or the right button in place of the left one. */
   readonly alt: boolean;
   readonly ctrl: boolean;
 }
@@ -112,7 +153,7 @@ export type Overlay =
 export interface Tool {
   readonly name: string;
   readonly cursor: "none" | "crosshair" | "default" | "move" | "grab";
-  /** All coalesced samples since the last event, oldest first. */
+  /** All coalesced samples since the last event, oldest first. Moves come while hovering too. */
   pointerDown(samples: readonly PointerSample[], modifiers: Modifiers): void;
   pointerMove(samples: readonly PointerSample[], modifiers: Modifiers): void;
   pointerUp(samples: readonly PointerSample[], modifiers: Modifiers): void;
