@@ -1,0 +1,53 @@
+"""Who may see and do what. To an outsider nothing exists; a member with too low a role is refused."""
+
+from typing import Any, TypeVar
+
+from django.db.models import Model, QuerySet
+
+from annotations.errors import Forbidden, NotFound
+from annotations.models import Membership, Project
+from annotations.models.projects import Role
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
+_Row = TypeVar("_Row", bound=Model)
+
+
+def at_least(role: str | None, least: Role) -> bool:
+    """Whether `role` may do what `least` may; None may do nothing."""
+    return role is not None and _RANK[Role(role)] >= _RANK[least]
+
+
+def role_in(user, project: Project | int) -> Role | None:
+    """The role of `user` in `project` (or in the project of that id), None for an outsider."""
+    project_id = project.pk if isinstance(project, Project) else project
+    role = (
+        Membership.objects.filter(project_id=project_id, user_id=user.pk)
+        .values_list("role", flat=True)
+        .first()
+    )
+    return Role(role) if role else None
+
+
+def may(user, project: Project | int, least: Role) -> bool:
+    return at_least(role_in(user, project), least)
+
+
+def require(user, project: Project | int, least: Role) -> Role:
+    """The role of `user`, or NotFound for an outsider, or Forbidden below `least`."""
+    role = role_in(user, project)
+    if role is None:
+        raise NotFound("project")
+    if not at_least(role, least):
+        raise Forbidden(
+            f"Your role in this project is {role.label.lower()}; this needs {least.label.lower()}.",
+            hint="Ask an owner of the project for another role.",
+        )
+    return role
+
+
+def find(rows: QuerySet[_Row], user, **lookup: Any) -> _Row:
+    """The one row of `rows` that `user` may see, or NotFound. `rows` has `visible_to`."""
+    row = rows.visible_to(user).filter(**lookup).first()  # type: ignore[attr-defined]
+    if row is None:
+        raise NotFound(str(rows.model._meta.verbose_name))
+    return row

@@ -1,0 +1,124 @@
+"""What every endpoint shares: unknown parameters and fields are refused, the schema says the rest.
+
+class Projects(View):
+    @endpoint(query=ProjectQuery, replies=page_of(ProjectSerializer))
+    def get(self, request): ... self.query["after"] ...
+
+    @endpoint(body=NewProjectSerializer, replies={201: ProjectSerializer})
+    def post(self, request): ... self.body["name"] ...
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+class StrictSerializer(serializers.Serializer):
+    """A serializer that refuses what it does not know, also fields that only the server sets."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            known = {field.field_name for field in self._writable_fields}
+            if unknown := sorted(set(data) - known):
+                raise serializers.ValidationError(
+                    {unknown[0]: "There is no such field, or it cannot be set."}
+                )
+        return super().to_internal_value(data)
+
+
+class Nothing(StrictSerializer):
+    """No field and no parameter."""
+
+
+class ErrorSerializer(serializers.Serializer):
+    code = serializers.CharField(help_text="A short word for programs.")
+    detail = serializers.CharField(help_text="What is wrong, for people.")
+    field = serializers.CharField(allow_blank=True, help_text="The item, as `writes[0].polygons`.")
+    hint = serializers.CharField(allow_blank=True, help_text="What to do about it.")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    query: type[StrictSerializer]
+    body: type[serializers.BaseSerializer] | None
+
+
+def endpoint(
+    *,
+    replies: Any = None,
+    query: type[StrictSerializer] = Nothing,
+    body: type[serializers.BaseSerializer] | None = None,
+    request: Any = None,
+    errors: dict[int, Any] | None = None,
+    headers: dict[str, str] | None = None,
+    public: bool = False,
+) -> Callable[[_Handler], _Handler]:
+    """Declares what a handler takes and answers, for the check at run time and for the schema.
+
+    `replies` is a serializer (200), `{status: serializer or None}`, or None (204). `request`
+    replaces `body` in the schema where the handler reads the body itself. `errors` replaces the
+    usual error's serializer for some statuses. `headers` names request headers.
+    """
+    if replies is None:
+        replies = {204: None}
+    if not isinstance(replies, dict):
+        replies = {200: replies}
+    statuses = [400] if public else [400, 401, 403, 404]
+    replies = replies | dict.fromkeys(statuses, ErrorSerializer) | (errors or {})
+
+    def decorate(handler: _Handler) -> _Handler:
+        parameters: list[Any] = [] if query is Nothing else [query]
+        parameters += [
+            OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text)
+            for name, text in (headers or {}).items()
+        ]
+        handler.endpoint = Endpoint(query, body)  # type: ignore[attr-defined]
+        return extend_schema(
+            operation_id=re.sub(r"(?<!^)(?=[A-Z])", "_", handler.__qualname__)
+            .replace(".", "")
+            .lower(),
+            tags=[handler.__module__.split(".")[-1]],
+            parameters=parameters,
+            request=request if request is not None else body,
+            responses=replies,
+        )(handler)
+
+    return decorate
+
+
+class View(APIView):
+    """Parses by the handler's `endpoint`: `self.query` and `self.body` are checked values."""
+
+    query: dict[str, Any]
+    body: dict[str, Any]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        handler = getattr(self, (request.method or "").lower(), None)
+        declared: Endpoint | None = getattr(handler, "endpoint", None)
+        if declared is None:
+            return
+        query = declared.query(data=_single_values(request))
+        query.is_valid(raise_exception=True)
+        self.query = query.validated_data
+        if declared.body is not None:
+            # A form arrives as a QueryDict, of which a serializer reads single values.
+            data = request.data.dict() if hasattr(request.data, "dict") else request.data
+            body = declared.body(data=data)
+            body.is_valid(raise_exception=True)
+            self.body = body.validated_data
+
+
+def _single_values(request: Request) -> dict[str, str]:
+    for key, values in request.query_params.lists():
+        if len(values) > 1:
+            raise serializers.ValidationError({key: "The parameter is there twice."})
+    return request.query_params.dict()

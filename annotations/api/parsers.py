@@ -1,0 +1,135 @@
+"""Reading request bodies: nothing reaches a serializer that a database cannot store."""
+
+import codecs
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import IO, Any
+
+from django.http import QueryDict
+from django.utils.datastructures import MultiValueDict
+from rest_framework import parsers
+from rest_framework.parsers import DataAndFiles
+
+from annotations.errors import ServiceError
+
+MAX_DEPTH = 64
+_STRING_OR_BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{]|[\]}]', re.DOTALL)
+_SUSPECT_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+
+
+def _refuse(detail: str) -> ServiceError:
+    return ServiceError(400, "invalid_json", detail, hint="Nothing was changed.")
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        character = match.group()[0]
+        if character in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _refuse(f"The JSON is nested deeper than {MAX_DEPTH} levels.")
+        elif character in "]}":
+            depth -= 1
+
+
+def check_text(text: str) -> None:
+    """Refuses NUL and lone surrogates, which PostgreSQL cannot store."""
+    if "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise _refuse("A text holds a NUL character or half a surrogate pair.")
+
+
+def _check_texts(value: Any) -> None:
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            check_text(key)
+            _check_texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_texts(item)
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _refuse(f"The key {twice!r:.100} is there twice.")
+    return result
+
+
+def _constant(name: str) -> float:
+    raise _refuse(f"{name} is not a number in JSON.")
+
+
+def _float(literal: str) -> float:
+    value = float(literal)
+    if not math.isfinite(value):
+        raise _refuse(f"The number {literal:.30} is too large.")
+    return value
+
+
+def _int(literal: str) -> int:
+    if len(literal) > 19:
+        raise _refuse(f"The number {literal:.30} is too large.")
+    return int(literal)
+
+
+def parse_json(raw: bytes) -> Any:
+    """JSON by the letter: UTF-8, finite numbers, no key twice, at most MAX_DEPTH levels."""
+    try:
+        text = raw.removeprefix(codecs.BOM_UTF8).decode("utf-8")
+    except UnicodeDecodeError:
+        raise _refuse("The body is not UTF-8.") from None
+    _check_depth(text)
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_pairs,
+            parse_constant=_constant,
+            parse_float=_float,
+            parse_int=_int,
+        )
+    except json.JSONDecodeError as error:
+        raise _refuse(
+            f"The body is not JSON: {error.msg}, line {error.lineno}, column {error.colno}."
+        ) from None
+    # Without such an escape the decoder above has already refused both.
+    if _SUSPECT_ESCAPE.search(text):
+        _check_texts(value)
+    return value
+
+
+class StrictJSONParser(parsers.JSONParser):
+    """`parse_json` of the body. Django's limit on the size of a body holds."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        request = (parser_context or {}).get("request")
+        # `body` checks DATA_UPLOAD_MAX_MEMORY_SIZE; the stream does not.
+        return parse_json(request._request.body if request is not None else stream.read())
+
+
+class StrictMultiPartParser(parsers.MultiPartParser):
+    """Forms with files. Texts obey the same rules as those in JSON."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> DataAndFiles[QueryDict, MultiValueDict[str, Any]]:
+        parsed = super().parse(stream, media_type, dict(parser_context or {}))
+        for key, values in parsed.data.lists():
+            check_text(key)
+            for value in values:
+                check_text(value)
+        return parsed
