@@ -1,0 +1,1 @@
+"""Bytes into pixels, in a process that may die. Knows no Django."""

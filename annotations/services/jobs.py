@@ -1,0 +1,369 @@
+"""Jobs: queued, leased, ended, swept. The row in `Job` is the truth; messages only wake workers.
+
+Every change of state is one UPDATE that names the state (and the lease) it starts from, so that of
+two processes one wins, on SQLite and on PostgreSQL. Of a queued job, `lease_expires_at` is the time
+at which `sweep` wakes a worker again.
+
+A handler is a function that takes a `JobRun`, says how far it is with `run.progress()` and ends
+with `run.finish()`, in the same transaction as its results where it has any.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from annotations.errors import ServiceError
+from annotations.models import Job, JobItem, Project, User
+from annotations.records import DatasetError
+
+log = logging.getLogger(__name__)
+
+State = Job.State
+WAKE_AGAIN_SECONDS = 60
+PROGRESS_EVERY_SECONDS = 0.5
+POISON = {
+    "code": "worker_stopped",
+    "detail": "The worker stopped each time it did this job, so it was given up.",
+    "field": "",
+    "hint": "Something in the job may crash the worker or need too much memory; see the log.",
+}
+BROKEN = {
+    "code": "internal",
+    "detail": "Something went wrong on the server.",
+    "field": "",
+    "hint": "The log says more. Retry the job, or report it.",
+}
+
+
+class LeaseLost(Exception):
+    """Another worker has the job by now, or it was ended: write nothing more."""
+
+
+class Cancelled(Exception):
+    """A person asked to cancel the job."""
+
+
+def enqueue(
+    *,
+    project: Project,
+    kind: str,
+    user: User,
+    params: dict[str, Any] | None = None,
+    key: str = "",
+    image_ids: Iterable[int] = (),
+    total: int = 0,
+) -> Job:
+    """Write a queued job, with an item per image, and wake a worker when the transaction commits.
+
+    The same `key` asked again in a project answers with the job that is there. Without a key the
+    job is always a new one.
+    """
+    key = f"{project.pk}:{kind}:{key or uuid.uuid4()}"
+    with transaction.atomic():
+        job, made = Job.objects.get_or_create(
+            key=key[:200],
+            defaults={
+                "project": project,
+                "kind": kind,
+                "created_by": user,
+                "params": params or {},
+                "total": total,
+                "lease_expires_at": _wake_again(),
+            },
+        )
+        if made:
+            items = [JobItem(job=job, image_id=pk) for pk in dict.fromkeys(image_ids)]
+            JobItem.objects.bulk_create(items, batch_size=500)
+            if items:
+                Job.objects.filter(pk=job.pk).update(total=len(items))
+                job.total = len(items)
+            transaction.on_commit(lambda: wake(job))
+    return job
+
+
+def wake(job: Job) -> None:
+    """Tell a worker of the job's queue to look. A lost message is harmless: `sweep` repeats it."""
+    task, queue = settings.JOB_TASKS[job.kind]
+    try:
+        current_app.send_task(task, args=[job.pk], queue=queue, retry=False, ignore_result=True)
+    except Exception:  # any broker's own errors
+        log.warning(
+            "No worker could be woken for job %s; trying again later", job.pk, exc_info=True
+        )
+
+
+def claim(job_id: int) -> "JobRun | None":
+    """Take a queued job: a lease and one attempt more. None when it is not there to be taken."""
+    lease = uuid.uuid4()
+    now = timezone.now()
+    taken = Job.objects.filter(pk=job_id, state=State.QUEUED).update(
+        state=State.RUNNING,
+        lease=lease,
+        lease_expires_at=_lease_end(),
+        attempts=F("attempts") + 1,
+        started_at=Coalesce(F("started_at"), now),
+    )
+    if not taken:
+        return None
+    return JobRun(Job.objects.select_related("project", "created_by").get(pk=job_id), lease)
+
+
+def run(job_id: int, handler: Callable[["JobRun"], None]) -> Job | None:
+    """Claim the job, let `handler` do it, and see that it ends or is tried again.
+
+    What a person can put right (a `ServiceError` or `DatasetError`) fails the job at once; anything
+    else is logged and tried again, up to JOB_MAX_ATTEMPTS times. Returns the job as it stands then,
+    None when there was nothing to claim.
+    """
+    claimed = claim(job_id)
+    if claimed is None:
+        return None
+    with claimed:
+        try:
+            _attempt(claimed, handler)
+        except LeaseLost:
+            log.warning("Job %s was taken over while this worker did it", job_id)
+    return Job.objects.get(pk=job_id)
+
+
+def _attempt(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
+    try:
+        handler(claimed)
+    except LeaseLost:
+        raise
+    except Cancelled:
+        claimed.cancelled()
+    except ServiceError as error:
+        claimed.fail(error.body)
+    except DatasetError as error:
+        claimed.fail(
+            {"code": error.code, "detail": error.detail, "field": error.pointer, "hint": ""}
+        )
+    except Exception:
+        log.exception("Job %s failed", claimed.job.pk)
+        claimed.try_again()
+
+
+class JobRun:
+    """One attempt at a job, held under a lease. Use as a context manager: a thread keeps the lease.
+
+    `job` is the row as it was when claimed.
+    """
+
+    def __init__(self, job: Job, lease: uuid.UUID) -> None:
+        self.job = job
+        self.lease = lease
+        self._mine = Job.objects.filter(pk=job.pk, lease=lease, state=State.RUNNING)
+        self._cancel = False
+        self._lost = False
+        self._written = 0.0
+        self._ended = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name=f"job-{job.pk}", daemon=True)
+
+    def __enter__(self) -> "JobRun":
+        self._keeper.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._keeper.join()
+
+    def _keep(self) -> None:
+        """Extends the lease while a handler is busy in one long step."""
+        try:
+            while not self._ended.wait(settings.JOB_LEASE_SECONDS / 4):
+                try:
+                    self._extend()
+                except DatabaseError:  # SQLite may be locked by a long import; the next time, then
+                    log.warning("The lease of job %s could not be extended", self.job.pk)
+        finally:
+            connection.close()
+
+    def _extend(self, **values: Any) -> None:
+        if not self._mine.update(lease_expires_at=_lease_end(), **values):
+            self._lost = True
+        elif self._mine.filter(cancel_requested=True).exists():
+            self._cancel = True
+
+    def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
+        """Say how far it is. Cheap: written at most twice a second, never inside a transaction.
+
+        Raises `Cancelled` or `LeaseLost`.
+        """
+        self.job.done = done
+        self.job.total = self.job.total if total is None else total
+        self.job.message = self.job.message if message is None else message
+        last = time.monotonic() - self._written < PROGRESS_EVERY_SECONDS and done < self.job.total
+        if not last and not connection.in_atomic_block:
+            self._extend(done=self.job.done, total=self.job.total, message=self.job.message)
+            self._written = time.monotonic()
+        self.check()
+
+    def check(self) -> None:
+        """Raises `LeaseLost` or `Cancelled` when either is known by now; asks no database."""
+        if self._lost:
+            raise LeaseLost
+        if self._cancel:
+            raise Cancelled
+
+    def hold(self) -> None:
+        """Inside a transaction: lock the job, so that results are written under the lease.
+
+        Raises `LeaseLost` when the job is somebody else's by now.
+        """
+        if not self._mine.update(lease=self.lease):
+            raise LeaseLost
+
+    def pending(self) -> Iterator[JobItem]:
+        """The items still to be done, each with its image and file, marked as started.
+
+        An item at which a worker stopped twice is failed, so that the others get done.
+        """
+        todo = self.job.items.exclude(state__in=[State.DONE, State.FAILED]).values_list(
+            "pk", flat=True
+        )
+        for pk in list(todo):
+            item = JobItem.objects.select_related("image__file").get(pk=pk)
+            if item.state == State.RUNNING and item.attempts >= settings.JOB_MAX_ATTEMPTS - 1:
+                self.end_item(item, error="The worker stopped each time it came to this image.")
+                continue
+            item.state = State.RUNNING
+            item.attempts += 1
+            item.save(update_fields=["state", "attempts"])
+            yield item
+
+    def end_item(self, item: JobItem, *, error: str = "", seconds: float = 0) -> None:
+        """Mark an item done, or failed with a reason. Call in the transaction of its results."""
+        item.state = State.FAILED if error else State.DONE
+        item.error = error
+        item.seconds = seconds
+        item.save(update_fields=["state", "error", "seconds"])
+
+    def finish(self, result: dict[str, Any] | None = None, message: str = "") -> None:
+        """The job is done. Raises `LeaseLost` when it is somebody else's by now."""
+        self._end(
+            State.DONE,
+            result=result or {},
+            message=message,
+            error=None,
+            done=self.job.total or self.job.done,
+            total=self.job.total,
+        )
+
+    def fail(self, error: dict[str, Any], result: dict[str, Any] | None = None) -> None:
+        """It cannot be done; `error` is `{code, detail, field, hint}`. Raises `LeaseLost`."""
+        self._end(State.FAILED, error=error, message=error["detail"], result=result or {})
+
+    def cancelled(self) -> None:
+        """It was stopped because a person asked for that. Raises `LeaseLost`."""
+        self._end(State.CANCELLED, message="Cancelled")
+
+    def _end(self, state: str, **values: Any) -> None:
+        ended = self._mine.update(
+            state=state, lease=None, lease_expires_at=None, ended_at=timezone.now(), **values
+        )
+        if not ended:
+            raise LeaseLost
+
+    def try_again(self) -> None:
+        """Queue it again after an unexpected error, or fail it after the last attempt."""
+        if self.job.attempts >= settings.JOB_MAX_ATTEMPTS:
+            self.fail(BROKEN)
+            return
+        self._mine.update(
+            state=State.QUEUED,
+            lease=None,
+            lease_expires_at=timezone.now() + timedelta(seconds=2**self.job.attempts),
+        )
+
+
+def cancel(job: Job) -> Job:
+    """Cancel a queued job at once; ask the worker of a running one to stop at its next step."""
+    _change(
+        Job.objects.filter(pk=job.pk, state=State.QUEUED),
+        state=State.CANCELLED,
+        cancel_requested=True,
+        ended_at=timezone.now(),
+        lease_expires_at=None,
+        message="Cancelled",
+    ) or _change(Job.objects.filter(pk=job.pk, state=State.RUNNING), cancel_requested=True)
+    job.refresh_from_db()
+    return job
+
+
+def retry(job: Job) -> Job:
+    """Queue an ended job again, keeping the items that were done.
+
+    A job that is done may be retried for its failed items. Raises ServiceError 409 for any other.
+    """
+    again = Q(state__in=[State.FAILED, State.CANCELLED]) | Q(
+        state=State.DONE, items__state=State.FAILED
+    )
+    with transaction.atomic():
+        ready = Job.objects.filter(pk__in=Job.objects.filter(again, pk=job.pk).values("pk"))
+        if not _change(
+            ready,
+            state=State.QUEUED,
+            attempts=0,
+            cancel_requested=False,
+            error=None,
+            message="",
+            ended_at=None,
+            lease_expires_at=_wake_again(),
+        ):
+            raise ServiceError(
+                409, "not_retryable", "Only a job that failed or was cancelled can be retried."
+            )
+        job.items.exclude(state=State.DONE).update(state=State.QUEUED, attempts=0, error="")
+        job.refresh_from_db()
+        transaction.on_commit(lambda: wake(job))
+    return job
+
+
+def sweep() -> int:
+    """Take back what dead workers held and wake workers for what waits too long.
+
+    Safe to run anywhere, at any time, by several at once. Returns how many jobs were touched.
+    """
+    now = timezone.now()
+    overdue = Job.objects.filter(lease_expires_at__lte=now)
+    running = overdue.filter(state=State.RUNNING)
+    gone = {"lease": None, "lease_expires_at": None, "ended_at": now}
+    touched = running.filter(cancel_requested=True).update(
+        state=State.CANCELLED, message="Cancelled", **gone
+    )
+    touched += running.filter(attempts__gte=settings.JOB_MAX_ATTEMPTS).update(
+        state=State.FAILED, error=POISON, message=POISON["detail"], **gone
+    )
+    touched += running.update(state=State.QUEUED, lease=None, lease_expires_at=now)
+    for job in overdue.filter(state=State.QUEUED):
+        due = Job.objects.filter(
+            pk=job.pk, state=State.QUEUED, lease_expires_at=job.lease_expires_at
+        )
+        if _change(due, lease_expires_at=_wake_again()):
+            wake(job)
+            touched += 1
+    return touched
+
+
+def _change(jobs: Any, **values: Any) -> int:
+    return int(jobs.update(**values))
+
+
+def _lease_end() -> Any:
+    return timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
+
+
+def _wake_again() -> Any:
+    return timezone.now() + timedelta(seconds=WAKE_AGAIN_SECONDS)
