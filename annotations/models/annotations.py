@@ -159,6 +159,11 @@ class Review(models.Model):
         ordering = ["-at", "-id"]
 
 
+class CommentQuerySet(models.QuerySet["Comment"]):
+    def visible_to(self, user) -> "CommentQuerySet":
+        return self.filter(annotation__in=Annotation.objects.visible_to(user))
+
+
 class Comment(models.Model):
     """A remark on an annotation, pinned to a pixel or a region where those are given."""
 
@@ -171,6 +176,8 @@ class Comment(models.Model):
     resolved_at = models.DateTimeField(null=True)
     at = models.DateTimeField(auto_now_add=True, editable=False)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+
+    objects = CommentQuerySet.as_manager()
 
     class Meta:
         ordering = ["at", "id"]

@@ -47,17 +47,30 @@ class Role(models.TextChoices):
     OWNER = "owner", "Owner"
 
 
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def visible_to(self, user) -> "MembershipQuerySet":
+        """Everybody in the projects of which `user` is a member."""
+        return self.filter(project__in=Project.objects.visible_to(user))
+
+
 class Membership(models.Model):
     project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=10, choices=Role.choices)
     created_at = models.DateTimeField(auto_now_add=True)
 
+    objects = MembershipQuerySet.as_manager()
+
     class Meta:
         ordering = ["user__username"]
         constraints = [
             models.UniqueConstraint(fields=["project", "user"], name="one_role_per_member")
         ]
+
+
+class CategoryQuerySet(models.QuerySet["Category"]):
+    def visible_to(self, user) -> "CategoryQuerySet":
+        return self.filter(project__in=Project.objects.visible_to(user))
 
 
 class Category(models.Model):
@@ -72,6 +85,8 @@ class Category(models.Model):
     order = models.PositiveIntegerField(default=0)
     export_id = models.PositiveBigIntegerField(help_text="The id in exports, from 1, never reused.")
     archived_at = models.DateTimeField(null=True, blank=True)
+
+    objects = CategoryQuerySet.as_manager()
 
     class Meta:
         ordering = ["order", "id"]
