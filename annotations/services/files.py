@@ -1,0 +1,219 @@
+"""Stored files: originals, upright rasters, thumbnails, uploads that wait for a job, exports.
+
+All of them live in Django's default storage (a folder or S3-compatible). Image files are named by
+the SHA-256 of the original bytes. Whoever writes or removes the files of a content holds its
+`StoredFile` row (or the place where the row would be) until COMMIT, so that nobody removes what
+another one has just stored.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from django.conf import settings
+from django.core.files import File
+from django.core.files.storage import default_storage
+from django.db import IntegrityError, OperationalError, transaction
+
+from annotations.errors import ServiceError
+from annotations.models import StoredFile
+
+CHUNK = 2**20
+MAX_NAME = 1024
+LEFTOVER_SECONDS = 24 * 3600
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder in the spool, removed afterwards. A full disk answers 507."""
+    settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
+    with space(), tempfile.TemporaryDirectory(prefix="tmp-", dir=settings.SPOOL_DIR) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def space() -> Iterator[None]:
+    """Turns a full disk into a plain answer."""
+    full = ServiceError(
+        507,
+        "no_space",
+        "The server's disk is full. Nothing was stored.",
+        hint="Make room on the server, then try again.",
+    )
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise full
+        raise
+    except OperationalError as error:
+        if "disk is full" in str(error):
+            raise full
+        raise
+
+
+def receive(source: BinaryIO, target: Path, limit: int, name: str) -> tuple[str, int]:
+    """Copy a stream into the new file `target`, safe on disk. Returns its SHA-256 and size.
+
+    ServiceError 413 when it is longer than `limit` bytes; `name` is what it calls the file.
+    """
+    digest = hashlib.sha256()
+    size = 0
+    with target.open("xb") as out:
+        while chunk := source.read(CHUNK):
+            size += len(chunk)
+            if size > limit:
+                raise ServiceError(
+                    413,
+                    "too_large",
+                    f"“{name}” is larger than {limit // 2**20} MiB.",
+                    field=name,
+                    hint="The server's administrator sets the limit.",
+                )
+            digest.update(chunk)
+            out.write(chunk)
+        out.flush()
+        os.fsync(out.fileno())
+    return digest.hexdigest(), size
+
+
+class Placed:
+    """The storage names that were written in a transaction."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def put(self, name: str, source: Path) -> None:
+        """Move the file `source` (complete, on disk) into the storage, whole or not at all."""
+        self.names.append(name)
+        try:
+            target = Path(default_storage.path(name))
+        except NotImplementedError:  # an object store, which is atomic by itself
+            with source.open("rb") as file:
+                default_storage.save(name, File(file))
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            source.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            aside = target.with_name(f".{target.name}.part")
+            shutil.copyfile(source, aside)
+            with aside.open("rb+") as file:
+                os.fsync(file.fileno())
+            aside.replace(target)
+
+    def remove(self) -> None:
+        """Remove again what was put."""
+        while self.names:
+            default_storage.delete(self.names.pop())
+
+
+@contextlib.contextmanager
+def placing() -> Iterator[Placed]:
+    """A transaction with files: when it fails, what was put is removed, then the rows roll back."""
+    placed = Placed()
+    try:
+        with space(), transaction.atomic():
+            try:
+                yield placed
+            except BaseException:
+                placed.remove()
+                raise
+    except BaseException:
+        placed.remove()  # what is left of it when COMMIT itself failed
+        raise
+
+
+def image_names(sha256: str, original: str, upright: str | None) -> tuple[str, str, str]:
+    """Storage names of (original, upright, thumbnail) for these file name extensions.
+
+    `upright` None: the original bytes are upright.
+    """
+    place = f"{sha256[:2]}/{sha256}"
+    first = f"originals/{place}.{original}"
+    return first, f"upright/{place}.{upright}" if upright else first, f"thumbs/{place}.webp"
+
+
+def local(name: str, folder: Path) -> Path:
+    """A stored file as a local one; it is copied to `folder` where the storage is elsewhere."""
+    try:
+        return Path(default_storage.path(name))
+    except NotImplementedError:
+        target = folder / Path(name).name
+        with default_storage.open(name) as source, target.open("wb") as out:
+            shutil.copyfileobj(source, out, CHUNK)
+        return target
+
+
+def collect() -> int:
+    """Remove content that no image uses any more. Returns how many were removed."""
+    removed = 0
+    for file in StoredFile.objects.filter(images__isnull=True).iterator():
+        with transaction.atomic():
+            unused = StoredFile.objects.select_for_update(of=("self",)).filter(pk=file.pk)
+            if not unused.exists() or file.images.exists():
+                continue
+            unused.delete()
+        removed += _remove_files(file)
+    return removed
+
+
+def _remove_files(file: StoredFile) -> int:
+    """Remove the files of a row that is gone, while nobody can store the same content again."""
+    names = {file.original, file.upright, file.thumbnail}
+    file.pk = None
+    with contextlib.suppress(IntegrityError), transaction.atomic():
+        file.save(force_insert=True)  # holds the place; another one's row is there: IntegrityError
+        for name in names:
+            default_storage.delete(name)
+        transaction.set_rollback(True)
+        return 1
+    return 0
+
+
+def tidy() -> None:
+    """Remove unused content, and scratch folders that a killed process left a day ago."""
+    collect()
+    if not settings.SPOOL_DIR.is_dir():
+        return
+    for left in settings.SPOOL_DIR.glob("tmp-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFTOVER_SECONDS:
+                shutil.rmtree(left)
+
+
+def clean_name(name: str) -> str:
+    """A person's file name as text that every database stores: no control characters, not too long.
+
+    It is data and never becomes a path.
+    """
+    kept = "".join("\ufffd" if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
+    return kept[-MAX_NAME:] or "unnamed"
+
+
+def portable_name(name: str) -> str:
+    """A relative path made of `name` that is safe on every system: no `..`, no reserved names.
+
+    Letters, digits, `-`, `_`, `.` and spaces inside are kept, all else becomes `_`.
+    """
+    parts = []
+    for part in re.split(r"[/\\]+", unicodedata.normalize("NFC", name)):
+        safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in part).strip(". ")
+        if _RESERVED.match(safe):
+            safe = f"_{safe}"
+        stem, dot, ending = safe.rpartition(".")
+        if safe:
+            parts.append(safe if len(safe) <= 100 else f"{(stem or safe)[:90]}{dot}{ending[:9]}")
+    return "/".join(parts[-4:]) or "unnamed"
