@@ -21,13 +21,13 @@ IGNORE = 255
 def iou(first: Mask, second: Mask) -> float:
     """Intersection over union (Jaccard, 1912); 1 when both masks are empty."""
     union = np.count_nonzero(first | second)
-    return np.count_nonzero(first & second) / union if union else 1.0
+    return float(np.count_nonzero(first & second) / union) if union else 1.0
 
 
 def dice(first: Mask, second: Mask) -> float:
     """2 · intersection / sum of areas (Dice, 1945); 1 when both masks are empty."""
     total = np.count_nonzero(first) + np.count_nonzero(second)
-    return 2 * np.count_nonzero(first & second) / total if total else 1.0
+    return float(2 * np.count_nonzero(first & second) / total) if total else 1.0
 
 
 def boundary(mask: Mask, dilation_ratio: float = 0.02) -> Mask:

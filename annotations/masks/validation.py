@@ -157,7 +157,7 @@ def _coordinate_detail(value: float, axis: int, length: int) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "A coordinate is not a finite number."
     name, side = ("x", "width") if axis == 0 else ("y", "height")
-    return f"{name} = {value:.12g} is far outside the image, whose {side} is {length} pixels."
+    return f"{name} = {str(value)[:20]} is far outside the image, whose {side} is {length} pixels."
 
 
 def _validate_outside(ring: Sequence[float], image_size: rle.Size, field: str) -> None:

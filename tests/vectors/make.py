@@ -127,7 +127,7 @@ def polygon_cases() -> list[dict]:
         return [round(dice.uniform(low, high), 2) for _ in range(2 * points)]
 
     size = (40, 50)
-    cases = [
+    cases: list[tuple[str, tuple[int, int], list]] = [
         ("box on whole pixels", size, [[[5, 6, 15, 6, 15, 16, 5, 16]]]),
         ("box counter-clockwise", size, [[[5, 6, 5, 16, 15, 16, 15, 6]]]),
         ("box on half pixels", size, [[[5.5, 6.5, 15.5, 6.5, 15.5, 16.5, 5.5, 16.5]]]),
