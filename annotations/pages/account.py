@@ -1,0 +1,84 @@
+"""Logging in, the colours of the pages, passwords and tokens."""
+
+from django.contrib import messages
+from django.contrib.auth import update_session_auth_hash
+from django.contrib.auth.forms import PasswordChangeForm
+from django.contrib.auth.views import LoginView, LogoutView
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from annotations.pages.base import page, person, refused
+from annotations.pages.forms import LoginForm
+from annotations.errors import ServiceError
+from annotations.selectors import people as people_selectors
+from annotations.services import people
+
+YEAR = 365 * 24 * 3600
+
+login = LoginView.as_view(
+    template_name="annotations/login.html",
+    authentication_form=LoginForm,
+    redirect_authenticated_user=True,
+)
+logout = LogoutView.as_view()
+
+
+@require_POST
+def theme(request: HttpRequest) -> HttpResponse:
+    """Keeps the chosen colours in a cookie and goes back to where the person was."""
+    target = request.POST.get("next", "")
+    if not url_has_allowed_host_and_scheme(target, {request.get_host()}, request.is_secure()):
+        target = "/"
+    response = redirect(target)
+    choice = request.POST.get("theme", "")
+    if choice in ("light", "dark"):
+        response.set_cookie("theme", choice, max_age=YEAR, samesite="Lax", httponly=True)
+    else:
+        response.delete_cookie("theme", samesite="Lax")
+    return response
+
+
+@sensitive_post_parameters()
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def account(request: HttpRequest) -> HttpResponse:
+    form = PasswordChangeForm(person(request), request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        update_session_auth_hash(request, form.user)
+        messages.success(request, "The password was changed.")
+        return redirect("pages:account")
+    return _account(request, form, status=400 if form.errors else 200)
+
+
+@never_cache
+@require_POST
+@page
+def make_token(request: HttpRequest) -> HttpResponse:
+    """The page that this answers with is the only place where the secret is ever shown."""
+    try:
+        _, secret = people.create_token(person(request))
+    except ServiceError as error:
+        refused(request, error)
+        return redirect("pages:account")
+    return _account(request, PasswordChangeForm(person(request)), secret=secret)
+
+
+@require_POST
+@page
+def revoke_token(request: HttpRequest, key: str) -> HttpResponse:
+    people.revoke_token(person(request), key)
+    messages.success(request, "The token was revoked.")
+    return redirect("pages:account")
+
+
+def _account(
+    request: HttpRequest, form: PasswordChangeForm, secret: str = "", status: int = 200
+) -> HttpResponse:
+    context = {"form": form, "secret": secret, "tokens": people_selectors.tokens(person(request))}
+    return render(request, "annotations/account.html", context, status=status)

@@ -1,0 +1,118 @@
+"""The forms of the pages."""
+
+from typing import Any
+
+from django import forms
+from django.contrib.auth.forms import AuthenticationForm
+
+from annotations.models import Project
+from annotations.models.projects import Role
+from annotations.pages.categories import TypedCategory, parse_categories
+
+
+class LoginForm(AuthenticationForm):
+    error_messages = {
+        "invalid_login": "The name and the password do not belong together.",
+        "inactive": "This account is switched off.",
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["username"].label = "Name"
+
+
+class NewProjectForm(forms.Form):
+    name = forms.CharField(max_length=200, widget=forms.TextInput(attrs={"autofocus": True}))
+    kind = forms.ChoiceField(choices=Project.Kind.choices)
+    categories = forms.CharField(
+        required=False,
+        widget=forms.Textarea(
+            attrs={"rows": 9, "placeholder": "car\nperson\nroad #7a7f87 stuff", "spellcheck": "false"}
+        ),
+    )
+    guidelines = forms.CharField(
+        required=False,
+        max_length=50_000,
+        help_text="What annotators must know. They can read it while they label.",
+        widget=forms.Textarea(attrs={"rows": 5}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        try:
+            cleaned["typed"] = parse_categories(
+                cleaned.get("categories", ""), cleaned.get("kind", "")
+            )
+        except forms.ValidationError as error:
+            self.add_error("categories", error)
+        return cleaned
+
+    @property
+    def typed(self) -> list[TypedCategory]:
+        return self.cleaned_data["typed"]
+
+
+class GeneralForm(forms.Form):
+    name = forms.CharField(max_length=200)
+    guidelines = forms.CharField(
+        required=False,
+        max_length=50_000,
+        help_text="What annotators must know. They can read it while they label.",
+        widget=forms.Textarea(attrs={"rows": 10}),
+    )
+
+    def __init__(self, *args: Any, may_rename: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].disabled = not may_rename
+        if not may_rename:
+            self.fields["name"].help_text = "An owner can rename the project."
+
+
+class CategoryForm(forms.Form):
+    name = forms.CharField(max_length=200)
+    supercategory = forms.CharField(max_length=200, required=False)
+    color = forms.RegexField(r"^#[0-9a-fA-F]{6}$")
+    hotkey = forms.CharField(max_length=1, required=False)
+    is_thing = forms.TypedChoiceField(
+        choices=[("True", "Thing"), ("False", "Stuff")], coerce=lambda value: value == "True"
+    )
+
+
+class MemberForm(forms.Form):
+    username = forms.CharField(
+        max_length=150,
+        label="Name",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+    role = forms.ChoiceField(choices=Role.choices)
+
+    def __init__(self, *args: Any, roles: list[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["role"] = forms.ChoiceField(choices=roles)
+
+
+class RoleForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
+
+
+class ExportForm(forms.Form):
+    format = forms.CharField(max_length=40)
+    status = forms.ChoiceField(
+        choices=[
+            ("approved", "Approved only"),
+            ("submitted", "Approved and submitted"),
+            ("all", "All, finished or not"),
+        ],
+        initial="approved",
+        label="Annotations",
+    )
+    images = forms.BooleanField(required=False, label="Put the images in the archive")
+
+
+class ImportForm(forms.Form):
+    format = forms.CharField(max_length=40)
+    kind = forms.ChoiceField(
+        choices=[("predictions", "Pre-annotations"), ("ground_truth", "Ground truth")],
+        initial="predictions",
+    )
+    file = forms.FileField()
