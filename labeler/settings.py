@@ -135,6 +135,7 @@ MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=4 * 2**30)
 # STORAGE_URL: empty = folder <data>/media; s3://KEY:SECRET@HOST:PORT/BUCKET[?tls=0] = S3.
 MEDIA_ROOT = DATA_DIR / "media"
 STORAGE_URL = env.str("STORAGE_URL", default="")
+USE_X_ACCEL = env.bool("USE_X_ACCEL", default=False)  # nginx sends files from /protected/ itself
 MODELS_DIR = DATA_DIR / "models"
 SPOOL_DIR = DATA_DIR / "spool"
 
@@ -237,6 +238,13 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ImageStatus": "annotations.models.Image.Status",
+        "AnnotationStatus": "annotations.models.Annotation.Status",
+        "ProjectKind": "annotations.models.Project.Kind",
+        "Role": "annotations.models.projects.Role",
+        "Verdict": "annotations.models.Review.Verdict",
+    },
 }
 
 LANGUAGE_CODE = "en-us"

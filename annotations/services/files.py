@@ -17,7 +17,7 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from django.conf import settings
 from django.core.files import File
@@ -31,6 +31,14 @@ CHUNK = 2**20
 MAX_NAME = 1024
 LEFTOVER_SECONDS = 24 * 3600
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+
+
+class Readable(Protocol):
+    """Bytes that can be read from the start: an open file, an upload, an entry of a zip."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, offset: int, /) -> object: ...
 
 
 @contextlib.contextmanager
@@ -62,7 +70,7 @@ def space() -> Iterator[None]:
         raise
 
 
-def receive(source: BinaryIO, target: Path, limit: int, name: str) -> tuple[str, int]:
+def receive(source: Readable, target: Path, limit: int, name: str) -> tuple[str, int]:
     """Copy a stream into the new file `target`, safe on disk. Returns its SHA-256 and size.
 
     ServiceError 413 when it is longer than `limit` bytes; `name` is what it calls the file.

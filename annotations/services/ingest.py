@@ -9,16 +9,18 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import IntegrityError
 
+from annotations.access import require
 from annotations.errors import ServiceError
 from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, ZIP, FileType, sniff
-from annotations.models import Image, Job, Project, StoredFile, User
+from annotations.models import Image, Job, Project, StoredFile
+from annotations.models.projects import Role
 from annotations.services import files, jobs, zips
 
 SMALL_ZIP_ENTRIES = 200
@@ -70,11 +72,12 @@ class ZipResult:
         }
 
 
-def add_image(project: Project, source: BinaryIO, name: str) -> Image:
-    """Ingest one file, read from its start.
+def add_image(user, project: Project, source: files.Readable, name: str) -> Image:
+    """Ingest one file, read from its start. Managers only.
 
     ServiceError 415, 422, 413, 409 (the project has this content, as image `extra.image`) or 507.
     """
+    require(user, project, Role.MANAGER)
 
     def attempt() -> Stored:
         source.seek(0)
@@ -107,7 +110,7 @@ def duplicate(name: str, image: Image) -> ServiceError:
     )
 
 
-def prepare(source: BinaryIO, name: str, folder: Path) -> Prepared:
+def prepare(source: files.Readable, name: str, folder: Path) -> Prepared:
     """Spool, judge and decode one file in a fresh folder inside `folder`. Changes no row.
 
     ServiceError 413, 415 or 422, naming the file.
@@ -209,8 +212,12 @@ def _row(item: Prepared) -> StoredFile:
     )
 
 
-def delete_image(image: Image) -> None:
-    """Delete an image with all work on it. Its files go unless another project uses them."""
+def delete_image(user, image: Image) -> None:
+    """Delete an image with all work on it. Managers only.
+
+    Its files go unless another project uses them.
+    """
+    require(user, image.project_id, Role.MANAGER)
     image.delete()
     files.collect()
 
@@ -295,18 +302,31 @@ def bad_entries(bad: list[dict[str, Any]], total: int) -> ServiceError:
     )
 
 
-def is_small(entries: list[zips.Entry]) -> bool:
-    """Whether a zip is ingested while its sender waits."""
-    return (
-        len(entries) <= SMALL_ZIP_ENTRIES
-        and sum(entry.size for entry in entries) <= SMALL_ZIP_BYTES
-    )
+def upload_zip(
+    user, project: Project, source: files.Readable, name: str, *, allow_partial: bool = False
+) -> ZipResult | Job:
+    """Take a zip of images: a small one at once, a large one as a job. Managers only.
+
+    ServiceError 413, 422 (see `add_zip`), 409 (the project has all of it) or 507.
+    """
+    require(user, project, Role.MANAGER)
+    name = files.clean_name(name)
+    with files.scratch() as folder:
+        path = folder / "upload.zip"
+        files.receive(source, path, settings.MAX_UPLOAD_BYTES, name)
+        entries = image_entries(zips.check(path)).entries
+        size = sum(entry.size for entry in entries)
+        if len(entries) > SMALL_ZIP_ENTRIES or size > SMALL_ZIP_BYTES:
+            return _enqueue_zip(project, user, path, name, allow_partial)
+        result = add_zip(project, path, allow_partial=allow_partial)
+    if not result.added:
+        raise ServiceError(
+            409, "duplicate", f"All images of “{name}” are already in this project.", field=name
+        )
+    return result
 
 
-def enqueue_zip(
-    project: Project, user: User, path: Path, name: str, *, allow_partial: bool = False
-) -> Job:
-    """Queue a (checked) zip for a worker. The file `path` is moved to the storage."""
+def _enqueue_zip(project: Project, user, path: Path, name: str, allow_partial: bool) -> Job:
     upload = f"uploads/{uuid.uuid4().hex}.zip"
     with files.placing() as placed:
         placed.put(upload, path)

@@ -24,7 +24,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotations.errors import ServiceError
-from annotations.models import Job, JobItem, Project, User
+from annotations.models import Job, JobItem, Project
 from annotations.records import DatasetError
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def enqueue(
     *,
     project: Project,
     kind: str,
-    user: User,
+    user,
     params: dict[str, Any] | None = None,
     key: str = "",
     image_ids: Iterable[int] = (),

@@ -1,0 +1,235 @@
+"""Images: the grid, uploads, and the bytes."""
+
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header
+from drf_spectacular.types import OpenApiTypes
+from rest_framework import serializers
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotations.access import find
+from annotations.api.base import ErrorSerializer, View, endpoint
+from annotations.api.jobs import JobSerializer
+from annotations.api.pagination import PageQuery, page, page_of
+from annotations.api.uploads import UploadView, full_name
+from annotations.errors import ServiceError
+from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
+from annotations.models import Annotation, Image, Job, Project
+from annotations.selectors import images as selectors
+from annotations.services import ingest
+from annotations.services.files import portable_name
+
+
+class _AnnotatorSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+
+
+class ImageAnnotationSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    status = serializers.ChoiceField(Annotation.Status.choices)
+    annotator = _AnnotatorSerializer()
+
+
+class ImageSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    uuid = serializers.UUIDField()
+    name = serializers.CharField()
+    width = serializers.IntegerField(help_text="Of the upright raster, pixels.")
+    height = serializers.IntegerField()
+    status = serializers.ChoiceField(Image.Status.choices)
+    created_at = serializers.DateTimeField()
+    url = serializers.SerializerMethodField()
+    thumbnail_url = serializers.SerializerMethodField()
+    annotations = ImageAnnotationSerializer(many=True, help_text="Those that you may see.")
+
+    def get_url(self, image: Image) -> str:
+        return f"/api/images/{image.pk}/file"
+
+    def get_thumbnail_url(self, image: Image) -> str:
+        return f"/api/images/{image.pk}/thumbnail"
+
+
+class ImageQuery(PageQuery):
+    status = serializers.ChoiceField(Image.Status.choices, required=False)
+    search = serializers.CharField(required=False, help_text="Part of the name, in any case.")
+    annotator = serializers.CharField(required=False, help_text="A username.")
+
+
+class UploadSerializer(serializers.Serializer):
+    files = serializers.ListField(
+        child=serializers.FileField(), help_text="Images and zips; a name may hold its folder."
+    )
+    allow_partial = serializers.BooleanField(
+        default=False, help_text="Take the good images of a zip that holds bad ones."
+    )
+
+
+class UploadedSerializer(serializers.Serializer):
+    name = serializers.CharField()
+    image = ImageSerializer(allow_null=True)
+    error = ErrorSerializer(allow_null=True)
+
+
+class UploadResultSerializer(serializers.Serializer):
+    results = UploadedSerializer(many=True, help_text="One per file, and per image of a zip.")
+    jobs = JobSerializer(many=True, help_text="Large zips are ingested by a worker.")
+
+
+class Images(UploadView):
+    @endpoint(query=ImageQuery, replies=page_of(ImageSerializer))
+    def get(self, request: Request, project_id: int) -> Response:
+        project = find(Project.objects.all(), request.user, pk=project_id)
+        filters = {key: self.query.get(key, "") for key in ("status", "search", "annotator")}
+        rows, after = page(selectors.list_images(request.user, project, **filters), self.query)
+        return Response({"results": ImageSerializer(rows, many=True).data, "next": after})
+
+    @endpoint(
+        request={"multipart/form-data": UploadSerializer},
+        replies={201: UploadResultSerializer, 202: UploadResultSerializer},
+        errors=dict.fromkeys((409, 413, 415, 422, 507), ErrorSerializer),
+    )
+    def post(self, request: Request, project_id: int) -> Response:
+        """Upload images and zips. Each file stands alone: what is good is stored.
+
+        201 when something was stored, 202 when all of it waits for a worker. When nothing could be
+        taken the answer is the first file's error, with all under `results`.
+        """
+        project = find(Project.objects.all(), request.user, pk=project_id)
+        uploads, data = self.form(request, "files", {"allow_partial"})
+        allow_partial = self.flag(data, "allow_partial")
+        results: list[dict[str, Any]] = []
+        jobs: list[Job] = []
+        failed: ServiceError | None = None
+        for upload in uploads:
+            name = full_name(upload)
+            try:
+                if sniff(upload.read(HEAD_BYTES)) is ZIP:
+                    upload.seek(0)
+                    took = ingest.upload_zip(
+                        request.user, project, upload, name, allow_partial=allow_partial
+                    )
+                    if isinstance(took, Job):
+                        jobs.append(took)
+                    else:
+                        results += _zip_results(took)
+                else:
+                    image = ingest.add_image(request.user, project, upload, name)
+                    results.append({"name": image.name, "image": image, "error": None})
+            except ServiceError as error:
+                failed = failed or error
+                results.append({"name": name, "image": None, "error": error.body})
+        body = UploadResultSerializer({"results": results, "jobs": jobs}).data
+        stored = any(result["image"] for result in results)
+        if failed and not stored and not jobs:
+            return Response(failed.body | {"results": body["results"]}, status=failed.status)
+        return Response(body, status=201 if stored else 202)
+
+
+def _zip_results(took: ingest.ZipResult) -> list[dict[str, Any]]:
+    added = [{"name": image.name, "image": image, "error": None} for image in took.added]
+    bad = [{"name": one["name"], "image": None, "error": one} for one in took.bad]
+    known = [
+        {"name": name, "image": None, "error": ServiceError(
+            409, "duplicate", f"“{name}” is already in this project.", field=name
+        ).body}
+        for name in took.known
+    ]  # fmt: skip
+    return [*added, *bad, *known]
+
+
+class OneImage(View):
+    @endpoint(replies=ImageSerializer)
+    def get(self, request: Request, image_id: int) -> Response:
+        return Response(ImageSerializer(selectors.get_image(request.user, image_id)).data)
+
+    @endpoint()
+    def delete(self, request: Request, image_id: int) -> Response:
+        """Delete an image with all work on it. Managers only."""
+        ingest.delete_image(request.user, selectors.get_image(request.user, image_id))
+        return Response(status=204)
+
+
+class _AnyType(BaseContentNegotiation):
+    """A picture is sent as what it is, whatever the client says it accepts."""
+
+    def select_parser(self, request: Any, parsers: Any) -> Any:
+        return parsers[0]
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: Any = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
+_PICTURE = {(200, "image/*"): OpenApiTypes.BINARY, (304, "image/*"): None}
+
+
+class ImageFile(View):
+    """The upright raster that browsers draw."""
+
+    content_negotiation_class = _AnyType
+
+    @endpoint(replies=_PICTURE)
+    def get(self, request: Request, image_id: int) -> HttpResponseBase:
+        image = find(Image.objects.select_related("file"), request.user, pk=image_id)
+        return send(request, image.file.upright, image.file.upright_type, image, "upright")
+
+
+class Thumbnail(View):
+    """A WebP of at most 320 pixels."""
+
+    content_negotiation_class = _AnyType
+
+    @endpoint(replies=_PICTURE)
+    def get(self, request: Request, image_id: int) -> HttpResponseBase:
+        image = find(Image.objects.select_related("file"), request.user, pk=image_id)
+        return send(request, image.file.thumbnail, "image/webp", image, "thumbnail")
+
+
+class Original(View):
+    """The bytes as they were uploaded, as a download."""
+
+    content_negotiation_class = _AnyType
+
+    @endpoint(replies=_PICTURE)
+    def get(self, request: Request, image_id: int) -> HttpResponseBase:
+        image = find(Image.objects.select_related("file"), request.user, pk=image_id)
+        file = image.file
+        return send(request, file.original, file.original_type, image, "original", download=True)
+
+
+def send(
+    request: Request, name: str, mime: str, image: Image, view: str, *, download: bool = False
+) -> HttpResponseBase:
+    """A stored file of an image; 304 when the client has it. Content never changes under a name."""
+    etag = f'"{image.file.sha256}-{view}"'
+    response: HttpResponseBase | None = get_conditional_response(request._request, etag=etag)
+    if response is None:
+        response = stream(name, mime, portable_name(image.name).rsplit("/")[-1], download=download)
+    response["ETag"] = etag
+    response["Cache-Control"] = "private, max-age=31536000, immutable"
+    return response
+
+
+def stream(name: str, mime: str, file_name: str, *, download: bool) -> HttpResponseBase:
+    """A stored file under a safe name, sent by the proxy where USE_X_ACCEL says so."""
+    response: HttpResponseBase
+    if settings.USE_X_ACCEL:
+        response = HttpResponse(content_type=mime)
+        response["X-Accel-Redirect"] = f"/protected/{quote(name)}"
+    else:
+        try:
+            response = FileResponse(default_storage.open(name), content_type=mime)
+        except FileNotFoundError:
+            raise ServiceError(404, "file_missing", "The file is missing on the server.")
+    disposition = content_disposition_header(download, file_name)
+    if disposition:
+        response["Content-Disposition"] = disposition
+    response["X-Content-Type-Options"] = "nosniff"
+    return response

@@ -1,0 +1,90 @@
+"""Jobs: progress, items, cancel, retry."""
+
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotations.access import find
+from annotations.api.base import ErrorSerializer, View, endpoint
+from annotations.api.pagination import PageQuery, page, page_of
+from annotations.models import Job, Project
+from annotations.selectors import jobs as selectors
+from annotations.services import jobs
+
+
+class JobSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    kind = serializers.ChoiceField(Job.Kind.choices)
+    state = serializers.ChoiceField(Job.State.choices)
+    done = serializers.IntegerField()
+    total = serializers.IntegerField()
+    failed_items = serializers.IntegerField(default=0)
+    message = serializers.CharField()
+    error = ErrorSerializer(allow_null=True)
+    result = serializers.JSONField(help_text="What came out, by kind.")
+    attempts = serializers.IntegerField()
+    cancel_requested = serializers.BooleanField()
+    created_by = serializers.CharField(source="created_by.username")
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+
+class JobItemSerializer(serializers.Serializer):
+    id = serializers.IntegerField()
+    image = serializers.IntegerField(source="image_id")
+    name = serializers.CharField(source="image.name")
+    state = serializers.ChoiceField(Job.State.choices)
+    attempts = serializers.IntegerField()
+    error = serializers.CharField()
+    seconds = serializers.FloatField()
+
+
+class JobQuery(PageQuery):
+    kind = serializers.ChoiceField(Job.Kind.choices, required=False)
+    state = serializers.ChoiceField(Job.State.choices, required=False)
+
+
+class JobItemQuery(PageQuery):
+    state = serializers.ChoiceField(Job.State.choices, required=False)
+
+
+class Jobs(View):
+    @endpoint(query=JobQuery, replies=page_of(JobSerializer))
+    def get(self, request: Request, project_id: int) -> Response:
+        """The newest first. Managers see all, others their own."""
+        project = find(Project.objects.all(), request.user, pk=project_id)
+        filters = {key: self.query.get(key, "") for key in ("kind", "state")}
+        rows = selectors.list_jobs(request.user, project, **filters)
+        found, after = page(rows, self.query, descending=True)
+        return Response({"results": JobSerializer(found, many=True).data, "next": after})
+
+
+class OneJob(View):
+    @endpoint(replies=JobSerializer)
+    def get(self, request: Request, job_id: int) -> Response:
+        return Response(JobSerializer(selectors.get_job(request.user, job_id)).data)
+
+
+class JobItems(View):
+    @endpoint(query=JobItemQuery, replies=page_of(JobItemSerializer))
+    def get(self, request: Request, job_id: int) -> Response:
+        job = selectors.get_job(request.user, job_id)
+        rows, after = page(selectors.list_items(job, state=self.query.get("state", "")), self.query)
+        return Response({"results": JobItemSerializer(rows, many=True).data, "next": after})
+
+
+class CancelJob(View):
+    @endpoint(replies=JobSerializer)
+    def post(self, request: Request, job_id: int) -> Response:
+        """A queued job ends at once, a running one at its next step."""
+        jobs.cancel(selectors.get_job(request.user, job_id))
+        return Response(JobSerializer(selectors.get_job(request.user, job_id)).data)
+
+
+class RetryJob(View):
+    @endpoint(replies=JobSerializer, errors={409: ErrorSerializer})
+    def post(self, request: Request, job_id: int) -> Response:
+        """Queue a failed or cancelled job again; what was done stays done."""
+        jobs.retry(selectors.get_job(request.user, job_id))
+        return Response(JobSerializer(selectors.get_job(request.user, job_id)).data)

@@ -1,0 +1,38 @@
+"""Reading jobs and their items."""
+
+from django.db.models import Count, Q, QuerySet
+
+from annotations.access import find, require
+from annotations.models import Job, JobItem, Project
+from annotations.models.jobs import JobQuerySet
+from annotations.models.projects import Role
+
+ACTIVE = (Job.State.QUEUED, Job.State.RUNNING)
+
+
+def list_jobs(user, project: Project, *, kind: str = "", state: str = "") -> JobQuerySet:
+    """Managers: the project's jobs; others: their own. Each with `failed_items`."""
+    require(user, project, Role.ANNOTATOR)
+    rows = with_failed(Job.objects.visible_to(user).filter(project=project))
+    if kind:
+        rows = rows.filter(kind=kind)
+    if state:
+        rows = rows.filter(state=state)
+    return rows
+
+
+def get_job(user, pk: int) -> Job:
+    """One job that `user` may see, with its project and `failed_items`; or NotFound."""
+    return find(with_failed(Job.objects.all()).select_related("project"), user, pk=pk)
+
+
+def with_failed(rows: JobQuerySet) -> JobQuerySet:
+    """Each with the number of its items that failed, as `failed_items`."""
+    failed = Count("items", filter=Q(items__state=Job.State.FAILED), distinct=True)
+    return rows.select_related("created_by").annotate(failed_items=failed)
+
+
+def list_items(job: Job, *, state: str = "") -> QuerySet[JobItem]:
+    """The job's items with their images."""
+    rows = JobItem.objects.filter(job=job).select_related("image")
+    return rows.filter(state=state) if state else rows
