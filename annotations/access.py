@@ -1,4 +1,4 @@
-"""Who may see and do what. To an outsider nothing exists; a member with too low a role is refused."""
+"""Who may see and do what. To an outsider nothing exists; too low a role is refused."""
 
 from typing import Any, TypeVar
 

@@ -1,5 +1,6 @@
 """Logging in through the browser's session."""
 
+from drf_spectacular.authentication import SessionScheme
 from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
@@ -22,3 +23,9 @@ class SessionAuthentication(authentication.SessionAuthentication):
                 "The request does not carry this session's CSRF token.",
                 hint="Send the value of `csrf` from /api/me in the X-CSRFToken header.",
             ) from None
+
+
+class SchemaOfSession(SessionScheme):
+    """How the OpenAPI schema calls it."""
+
+    target_class = "annotations.api.authentication.SessionAuthentication"

@@ -82,9 +82,7 @@ def endpoint(
         ]
         handler.endpoint = Endpoint(query, body)  # type: ignore[attr-defined]
         return extend_schema(
-            operation_id=re.sub(r"(?<!^)(?=[A-Z])", "_", handler.__qualname__)
-            .replace(".", "")
-            .lower(),
+            operation_id=_snake_case(handler.__qualname__),
             tags=[handler.__module__.split(".")[-1]],
             parameters=parameters,
             request=request if request is not None else body,
@@ -92,6 +90,11 @@ def endpoint(
         )(handler)
 
     return decorate
+
+
+def _snake_case(qualified: str) -> str:
+    """`OwnAnnotation.post` → `own_annotation_post`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", qualified).replace(".", "_").lower()
 
 
 class View(APIView):

@@ -92,7 +92,7 @@ def _from_rest_framework(error: exceptions.APIException) -> ServiceError:
             code, detail = "forbidden", str(error.detail)
         case exceptions.Throttled():
             code, detail = "too_many_requests", "Too many attempts."
-            headers["Retry-After"] = str(int(error.wait or 1))
+            headers["Retry-After"] = str(int(getattr(error, "wait", None) or 1))
         case _:
             code, detail = error.default_code, str(error.detail)
     return ServiceError(error.status_code, code, detail, headers=headers)

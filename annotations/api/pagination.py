@@ -1,4 +1,4 @@
-"""Keyset paging: the cursor is opaque to clients, and the cost of a page never grows with its place."""
+"""Keyset paging: a page costs the same wherever in the list it is."""
 
 from typing import Any, TypeVar
 

@@ -7,10 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import IO, Any
 
-from django.http import QueryDict
-from django.utils.datastructures import MultiValueDict
 from rest_framework import parsers
-from rest_framework.parsers import DataAndFiles
 
 from annotations.errors import ServiceError
 
@@ -121,13 +118,8 @@ class StrictJSONParser(parsers.JSONParser):
 class StrictMultiPartParser(parsers.MultiPartParser):
     """Forms with files. Texts obey the same rules as those in JSON."""
 
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> DataAndFiles[QueryDict, MultiValueDict[str, Any]]:
-        parsed = super().parse(stream, media_type, dict(parser_context or {}))
+    def parse(self, *args: Any, **kwargs: Any) -> Any:
+        parsed = super().parse(*args, **kwargs)
         for key, values in parsed.data.lists():
             check_text(key)
             for value in values:

@@ -1,0 +1,201 @@
+"""Annotations and the save protocol."""
+
+import re
+import uuid
+from dataclasses import asdict
+from typing import Any
+
+from django.urls import path
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from annotations.access import find, role_in
+from annotations.api.base import ErrorSerializer, View, endpoint
+from annotations.api.pagination import page, page_of
+from annotations.api.serializers_annotations import (
+    WRITES,
+    AnnotationLineSerializer,
+    AnnotationQuery,
+    AnnotationSerializer,
+    PatchResultSerializer,
+    PatchSerializer,
+    RegionBodySerializer,
+    RegionResultSerializer,
+    RegionSerializer,
+    StaleSerializer,
+)
+from annotations.errors import NotFound, ServiceError
+from annotations.models import Annotation, Image
+from annotations.selectors.annotations import get_annotation, list_annotations, region_values
+from annotations.selectors.projects import get_project
+from annotations.selectors.workspace import annotation_values
+from annotations.services.regions import Delete, PatchResult, Upsert, Write, apply_patch
+from annotations.services.reviews import start_annotation
+
+SAVE_ERRORS: dict[int, Any] = {409: ErrorSerializer, 412: StaleSerializer, 428: ErrorSerializer}
+PRECONDITIONS = {
+    "If-Match": 'The version that the write is based on, in quotes: "4".',
+    "If-None-Match": "`*` to make a region.",
+    "Idempotency-Key": "A UUID, one for each write, repeated when it is retried.",
+}
+
+
+def _values(user, annotation: Annotation) -> dict[str, Any]:
+    role = role_in(user, annotation.project_id)
+    return annotation_values(user, role, annotation, annotation.image)
+
+
+class OwnAnnotation(View):
+    @endpoint(
+        replies={200: AnnotationSerializer, 201: AnnotationSerializer},
+        errors={409: ErrorSerializer},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """The own annotation of the image: made now (201), or there already (200)."""
+        image = find(Image.objects.select_related("project"), request.user, pk=pk)
+        annotation, made = start_annotation(request.user, image)
+        annotation = get_annotation(request.user, annotation.pk)
+        return Response(_values(request.user, annotation), status=201 if made else 200)
+
+
+class Annotations(View):
+    @endpoint(query=AnnotationQuery, replies=page_of(AnnotationLineSerializer))
+    def get(self, request: Request, pk: int) -> Response:
+        """Reviewers see all annotations of the project, annotators their own."""
+        rows = list_annotations(
+            request.user,
+            get_project(request.user, pk),
+            status=self.query.get("status", ""),
+            annotator=self.query.get("annotator", ""),
+        )
+        found, cursor = page(rows, self.query)
+        lines = AnnotationLineSerializer(found, many=True).data
+        return Response({"results": lines, "next": cursor})
+
+
+class AnnotationView(View):
+    @endpoint(replies=AnnotationSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        """The annotation with its regions, reviews and comments."""
+        return Response(_values(request.user, get_annotation(request.user, pk)))
+
+
+class Patches(View):
+    @endpoint(body=PatchSerializer, replies=PatchResultSerializer, errors=SAVE_ERRORS)
+    def post(self, request: Request, pk: int) -> Response:
+        """The save protocol: all writes or none. 200 is sent after COMMIT."""
+        annotation = get_annotation(request.user, pk)
+        writes = [read_write(index, raw) for index, raw in enumerate(self.body["writes"])]
+        result = apply_patch(request.user, annotation, writes, self.body["seconds"])
+        return Response(_result(result))
+
+
+def read_write(index: int, raw: Any) -> Write:
+    """One write of a patch. ServiceError 400, or 428 where the version is missing."""
+    op = raw.get("op") if isinstance(raw, dict) else None
+    if not isinstance(op, str) or op not in WRITES:
+        raise ServiceError(
+            400,
+            "invalid",
+            "A write is an upsert, delete, dismiss or restore.",
+            f"writes[{index}].op",
+        )
+    serializer_class, write_class = WRITES[op]
+    if "based_on" not in raw and write_class in (Upsert, Delete):
+        raise _precondition_missing(f"writes[{index}].based_on", raw.get("region"))
+    serializer = serializer_class(data=raw)
+    if not serializer.is_valid():
+        raise serializers.ValidationError({f"writes[{index}]": serializer.errors})
+    values = dict(serializer.validated_data)
+    del values["op"]
+    return write_class(**values)
+
+
+def _precondition_missing(field: str, region: Any) -> ServiceError:
+    return ServiceError(
+        428,
+        "precondition_needed",
+        "The write does not say which version it is based on.",
+        field,
+        "Send the version that you have, or 0 (If-None-Match: *) to make a region.",
+        {"region": region if isinstance(region, str) else None},
+    )
+
+
+def _result(result: PatchResult) -> dict[str, Any]:
+    return {
+        "revision": result.revision,
+        "regions": [asdict(outcome) for outcome in result.regions],
+    }
+
+
+class RegionView(View):
+    @endpoint(replies=RegionSerializer)
+    def get(self, request: Request, pk: int, region: uuid.UUID) -> Response:
+        """The region; its version is the ETag."""
+        annotation = get_annotation(request.user, pk)
+        rows = annotation.regions.filter(uuid=region, deleted_at=None).select_related("author")
+        if (found := rows.first()) is None:
+            raise NotFound("region")
+        return Response(region_values(found, annotation.image), headers=_etag(found.version))
+
+    @endpoint(
+        body=RegionBodySerializer,
+        replies={200: RegionResultSerializer, 201: RegionResultSerializer},
+        errors=SAVE_ERRORS,
+        headers=PRECONDITIONS,
+    )
+    def put(self, request: Request, pk: int, region: uuid.UUID) -> Response:
+        """Makes or replaces one region."""
+        based_on = _based_on(request, region)
+        write = Upsert(region=region, based_on=based_on, key=_key(request), **self.body)
+        return self._apply(request, pk, write, 200 if based_on else 201)
+
+    @endpoint(replies=RegionResultSerializer, errors=SAVE_ERRORS, headers=PRECONDITIONS)
+    def delete(self, request: Request, pk: int, region: uuid.UUID) -> Response:
+        """Deletes one region."""
+        based_on = _based_on(request, region)
+        return self._apply(request, pk, Delete(region, based_on, _key(request)), 200)
+
+    def _apply(self, request: Request, pk: int, write: Upsert | Delete, status: int) -> Response:
+        result = apply_patch(request.user, get_annotation(request.user, pk), [write])
+        outcome = result.regions[0]
+        body = asdict(outcome) | {"revision": result.revision}
+        return Response(body, status=status, headers=_etag(outcome.version))
+
+
+def _etag(version: int) -> dict[str, str]:
+    return {"ETag": f'"{version}"'}
+
+
+def _based_on(request: Request, region: uuid.UUID) -> int:
+    """The version in If-Match, or 0 for If-None-Match: *."""
+    match, none_match = request.headers.get("If-Match"), request.headers.get("If-None-Match")
+    if match is None and none_match is None:
+        raise _precondition_missing("If-Match", str(region))
+    if match is None and none_match == "*":
+        return 0
+    found = re.fullmatch(r'"([1-9][0-9]{0,17})"', match or "")
+    if found is None or none_match is not None:
+        raise ServiceError(
+            400, "invalid", 'The condition is either If-Match: "4" or If-None-Match: *.', "If-Match"
+        )
+    return int(found[1])
+
+
+def _key(request: Request) -> uuid.UUID:
+    given = request.headers.get("Idempotency-Key")
+    try:
+        return uuid.UUID(given) if given else uuid.uuid4()
+    except ValueError:
+        raise ServiceError(400, "invalid", "The key must be a UUID.", "Idempotency-Key") from None
+
+
+urlpatterns = [
+    path("images/<int:pk>/annotations", OwnAnnotation.as_view()),
+    path("projects/<int:pk>/annotations", Annotations.as_view()),
+    path("annotations/<int:pk>", AnnotationView.as_view()),
+    path("annotations/<int:pk>/patches", Patches.as_view()),
+    path("annotations/<int:pk>/regions/<uuid:region>", RegionView.as_view()),
+]

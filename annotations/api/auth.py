@@ -1,0 +1,112 @@
+"""Who am I, logging in and out, personal tokens."""
+
+import hashlib
+from typing import Any
+
+from django.contrib.auth import authenticate, login, logout
+from django.middleware.csrf import get_token
+from django.urls import path
+from knox.models import AuthToken
+from rest_framework.exceptions import NotAuthenticated
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import SimpleRateThrottle
+
+from annotations.api.authentication import SessionAuthentication
+from annotations.api.base import View, endpoint
+from annotations.api.pagination import PageQuery, page_of
+from annotations.api.serializers import (
+    LoginSerializer,
+    MeSerializer,
+    NewTokenSerializer,
+    TokenSerializer,
+)
+from annotations.errors import ServiceError
+from annotations.services.people import MAX_TOKENS, create_token, revoke_token
+
+
+def _me(request: Request) -> Response:
+    user: Any = request.user
+    me = {"id": user.pk, "username": user.username, "csrf": get_token(request._request)}
+    return Response(MeSerializer(me).data)
+
+
+class Me(View):
+    permission_classes = [AllowAny]
+
+    @endpoint(replies=MeSerializer)
+    def get(self, request: Request) -> Response:
+        """The person logged in. Anonymous gets 401, and the CSRF cookie that `login` needs."""
+        if not request.user.is_authenticated:
+            get_token(request._request)
+            raise NotAuthenticated
+        return _me(request)
+
+
+class LoginThrottle(SimpleRateThrottle):
+    """Slows down guessing of one person's password from one address."""
+
+    rate = "20/min"
+    scope = "login"
+
+    def get_cache_key(self, request: Request, view: Any) -> str:
+        username = request.data.get("username") if isinstance(request.data, dict) else ""
+        asked = f"{self.get_ident(request)} {username}"
+        return "login:" + hashlib.sha256(asked.encode()).hexdigest()
+
+
+class Login(View):
+    permission_classes = [AllowAny]
+    authentication_classes = [SessionAuthentication]
+    throttle_classes = [LoginThrottle]
+
+    @endpoint(body=LoginSerializer, replies=MeSerializer, public=True)
+    def post(self, request: Request) -> Response:
+        """Begins a session. Needs the CSRF token, as every unsafe request with cookies does."""
+        SessionAuthentication().enforce_csrf(request)
+        user = authenticate(request._request, **self.body)
+        if user is None:
+            raise ServiceError(400, "wrong_login", "The name or the password is wrong.")
+        login(request._request, user)
+        request.user = user
+        return _me(request)
+
+
+class Logout(View):
+    @endpoint()
+    def post(self, request: Request) -> Response:
+        """Ends the session; a token is deleted at `tokens/{key}` instead."""
+        logout(request._request)
+        return Response(status=204)
+
+
+class Tokens(View):
+    @endpoint(query=PageQuery, replies=page_of(TokenSerializer))
+    def get(self, request: Request) -> Response:
+        """The own tokens, without their secrets; all on one page."""
+        tokens = AuthToken.objects.filter(user=request.user).order_by("created")[:MAX_TOKENS]
+        return Response({"results": TokenSerializer(tokens, many=True).data, "next": None})
+
+    @endpoint(replies={201: NewTokenSerializer})
+    def post(self, request: Request) -> Response:
+        """A new token, for `Authorization: Token …`. Its secret is shown only now."""
+        token, secret = create_token(request.user)
+        return Response(TokenSerializer(token).data | {"token": secret}, status=201)
+
+
+class Token(View):
+    @endpoint()
+    def delete(self, request: Request, key: str) -> Response:
+        """Revokes a token: the next request with it is refused."""
+        revoke_token(request.user, key)
+        return Response(status=204)
+
+
+urlpatterns = [
+    path("me", Me.as_view()),
+    path("login", Login.as_view()),
+    path("logout", Logout.as_view()),
+    path("tokens", Tokens.as_view()),
+    path("tokens/<slug:key>", Token.as_view()),
+]

@@ -1,0 +1,138 @@
+"""JSON shapes of people, projects and categories."""
+
+from rest_framework import serializers
+
+from annotations.api.base import StrictSerializer
+from annotations.api.pagination import PageQuery
+from annotations.models import Category, Image, Membership, Project, User
+from annotations.models.projects import Role
+
+MAX_GUIDELINES = 100_000
+
+
+class PersonSerializer(serializers.ModelSerializer):
+    class Meta:
+        model = User
+        fields = ["id", "username"]
+
+
+class MeSerializer(PersonSerializer):
+    csrf = serializers.CharField(help_text="For the X-CSRFToken header of unsafe requests.")
+
+    class Meta(PersonSerializer.Meta):
+        fields = ["id", "username", "csrf"]
+
+
+class LoginSerializer(StrictSerializer):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=1000, trim_whitespace=False)
+
+
+class TokenSerializer(serializers.Serializer):
+    key = serializers.CharField(source="token_key", help_text="How the secret starts.")
+    created = serializers.DateTimeField()
+
+
+class NewTokenSerializer(TokenSerializer):
+    token = serializers.CharField(help_text="The secret, shown this once.")
+
+
+class CountsSerializer(serializers.Serializer):
+    """The number of images in each status."""
+
+    new = serializers.IntegerField()
+    in_progress = serializers.IntegerField()
+    submitted = serializers.IntegerField()
+    sent_back = serializers.IntegerField()
+    approved = serializers.IntegerField()
+
+
+class ProjectSerializer(serializers.ModelSerializer):
+    kind = serializers.ChoiceField(choices=Project.Kind.choices)
+    role = serializers.ChoiceField(choices=Role.choices)
+    archived = serializers.BooleanField(source="archived_at", help_text="Read only when true.")
+    counts = CountsSerializer()
+
+    class Meta:
+        model = Project
+        fields = ["id", "name", "kind", "guidelines", "role", "archived", "created_at", "counts"]
+
+
+class ProjectQuery(PageQuery):
+    archived = serializers.BooleanField(default=False)
+
+
+class NewProjectSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=200)
+    kind = serializers.ChoiceField(choices=Project.Kind.choices)
+    guidelines = serializers.CharField(
+        max_length=MAX_GUIDELINES, allow_blank=True, default="", trim_whitespace=False
+    )
+
+
+class ProjectChangesSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=200, required=False)
+    guidelines = serializers.CharField(
+        max_length=MAX_GUIDELINES, allow_blank=True, required=False, trim_whitespace=False
+    )
+    archived = serializers.BooleanField(required=False)
+
+
+class CategorySerializer(serializers.ModelSerializer):
+    archived = serializers.BooleanField(source="archived_at")
+
+    class Meta:
+        model = Category
+        fields = [
+            "id", "name", "supercategory", "color", "hotkey", "is_thing", "order", "archived",
+        ]  # fmt: skip
+
+
+class CategoryChangesSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=200, required=False)
+    supercategory = serializers.CharField(max_length=200, allow_blank=True, required=False)
+    color = serializers.RegexField(r"\A#[0-9a-fA-F]{6}\Z", required=False, help_text="#rrggbb")
+    hotkey = serializers.RegexField(
+        r"\A[a-zA-Z0-9]?\Z", allow_blank=True, required=False, help_text="A letter or a digit."
+    )
+    is_thing = serializers.BooleanField(required=False, help_text="Countable; stuff otherwise.")
+    order = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+    archived = serializers.BooleanField(required=False)
+
+
+class NewCategorySerializer(CategoryChangesSerializer):
+    """What is left out gets the next free value."""
+
+    name = serializers.CharField(max_length=200)
+    archived = None  # type: ignore[assignment]
+
+
+class MemberSerializer(serializers.ModelSerializer):
+    user = PersonSerializer()
+    role = serializers.ChoiceField(choices=Role.choices)
+
+    class Meta:
+        model = Membership
+        fields = ["id", "user", "role", "created_at"]
+
+
+class NewMemberSerializer(StrictSerializer):
+    username = serializers.CharField(max_length=150)
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class RoleSerializer(StrictSerializer):
+    role = serializers.ChoiceField(choices=Role.choices)
+
+
+class ImageSerializer(serializers.Serializer):
+    """`url`: the upright raster; `thumbnail_url`: WebP of at most 320 pixels."""
+
+    id = serializers.IntegerField()
+    uuid = serializers.UUIDField()
+    name = serializers.CharField()
+    width = serializers.IntegerField()
+    height = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=Image.Status.choices)
+    url = serializers.CharField()
+    thumbnail_url = serializers.CharField()

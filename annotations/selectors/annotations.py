@@ -1,0 +1,87 @@
+"""Reading annotations and their regions."""
+
+from typing import Any
+
+from annotations.access import at_least, find, require
+from annotations.models import Annotation, Image, Membership, Project, Region
+from annotations.models.annotations import AnnotationQuerySet
+from annotations.models.projects import Role
+
+EDITABLE = (Annotation.Status.IN_PROGRESS, Annotation.Status.SENT_BACK)
+
+
+def get_annotation(user, pk: int) -> Annotation:
+    """One annotation that `user` may see, with its image, project and annotator; or NotFound."""
+    rows = Annotation.objects.select_related("image", "project", "annotator")
+    return find(rows, user, pk=pk)
+
+
+def list_annotations(
+    user, project: Project, *, status: str = "", annotator: str = ""
+) -> AnnotationQuerySet:
+    """Reviewers and above: all annotations of the project; annotators: their own.
+
+    `annotator` is a username.
+    """
+    require(user, project, Role.ANNOTATOR)
+    rows = Annotation.objects.visible_to(user).filter(project=project)
+    if status:
+        rows = rows.filter(status=status)
+    if annotator:
+        rows = rows.filter(annotator__username=annotator)
+    return rows.select_related("annotator", "image")
+
+
+def may_edit(user, annotation: Annotation) -> bool:
+    """Whether `user` may write regions: the own annotation, not submitted, in a live project."""
+    return (
+        annotation.annotator_id == user.pk
+        and annotation.status in EDITABLE
+        and annotation.project.archived_at is None
+    )
+
+
+def may_judge(user, role: str | None, annotation: Annotation) -> bool:
+    """Whether `user`, who has `role`, may approve this annotation or send it back.
+
+    Nobody judges the own work, unless nobody else in the project could.
+    """
+    if not at_least(role, Role.REVIEWER):
+        return False
+    return annotation.annotator_id != user.pk or not has_other_reviewer(annotation.project_id, user)
+
+
+def has_other_reviewer(project_id: int, user) -> bool:
+    """Whether the project has somebody besides `user` who may review."""
+    reviewers = Membership.objects.filter(project_id=project_id, user__is_active=True)
+    return reviewers.exclude(role=Role.ANNOTATOR).exclude(user_id=user.pk).exists()
+
+
+def live_regions(annotation: Annotation) -> list[Region]:
+    """The regions that are not deleted, in drawing order, with their authors."""
+    rows = annotation.regions.filter(deleted_at=None).select_related("author")
+    return list(rows.order_by("order", "id"))
+
+
+def region_values(region: Region, image: Image) -> dict[str, Any]:
+    """A region as the API shows it: `mask` or `polygons`, the other one null."""
+    return {
+        "uuid": str(region.uuid),
+        "category": region.category_id,
+        "mask": mask_values(region.counts, image),
+        "polygons": region.polygons,
+        "area": region.area,
+        "bbox": region.bbox,
+        "is_crowd": region.is_crowd,
+        "order": region.order,
+        "attributes": region.attributes,
+        "source": region.source,
+        "proposal": region.proposal_id,
+        "version": region.version,
+        "author": region.author.username,
+    }
+
+
+def mask_values(counts: str | None, image: Image) -> dict[str, Any] | None:
+    """`{size: [height, width], counts}`, None for a region of polygons."""
+    return None if counts is None else {"size": [image.height, image.width], "counts": counts}

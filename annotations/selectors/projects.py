@@ -1,0 +1,41 @@
+"""Reading projects, their counts and members."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.db.models import Count, OuterRef, Subquery
+
+from annotations.access import find, require
+from annotations.models import Image, Membership, Project
+from annotations.models.projects import MembershipQuerySet, ProjectQuerySet, Role
+
+
+def list_projects(user, *, archived: bool = False) -> ProjectQuerySet:
+    """The projects of which `user` is a member, each with the member's `role`."""
+    return _with_role(user).filter(archived_at__isnull=not archived)
+
+
+def get_project(user, pk: int) -> Any:
+    """A project that `user` may see, with the `role` of `user`; or NotFound."""
+    return find(_with_role(user), user, pk=pk)
+
+
+def _with_role(user) -> ProjectQuerySet:
+    role = Membership.objects.filter(project=OuterRef("pk"), user_id=user.pk).values("role")
+    return Project.objects.visible_to(user).annotate(role=Subquery(role[:1]))
+
+
+def image_counts(projects: Iterable[int]) -> dict[int, dict[str, int]]:
+    """Project id to the number of images in each status, in one query."""
+    projects = list(projects)
+    counts = {pk: dict.fromkeys(Image.Status.values, 0) for pk in projects}
+    rows = Image.objects.filter(project__in=projects).order_by()
+    for row in rows.values("project", "status").annotate(number=Count("pk")):
+        counts[row["project"]][row["status"]] = row["number"]
+    return counts
+
+
+def list_members(user, project: Project) -> MembershipQuerySet:
+    """The members of a project, which every member may see."""
+    require(user, project, Role.ANNOTATOR)
+    return Membership.objects.filter(project=project).select_related("user")

@@ -1,0 +1,54 @@
+"""What waits for a reviewer, and what was said about an annotation."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from annotations.access import require
+from annotations.models import Annotation, Comment, Project, Review
+from annotations.models.annotations import AnnotationQuerySet
+from annotations.models.projects import Role
+from annotations.selectors.annotations import has_other_reviewer
+
+
+def review_queue(user, project: Project) -> AnnotationQuerySet:
+    """Submitted annotations that `user` may judge, those that wait longest first."""
+    require(user, project, Role.REVIEWER)
+    rows = Annotation.objects.visible_to(user).filter(
+        project=project, status=Annotation.Status.SUBMITTED
+    )
+    if has_other_reviewer(project.pk, user):
+        rows = rows.exclude(annotator=user)
+    return rows.select_related("annotator", "image").order_by("submitted_at", "id")
+
+
+def comments_of(annotation: Annotation) -> QuerySet[Comment]:
+    return annotation.comments.select_related("author", "region")
+
+
+def reviews_of(annotation: Annotation) -> QuerySet[Review]:
+    """All verdicts, the newest first."""
+    return annotation.reviews.select_related("reviewer")
+
+
+def comment_values(comment: Comment) -> dict[str, Any]:
+    return {
+        "id": comment.pk,
+        "text": comment.text,
+        "x": comment.x,
+        "y": comment.y,
+        "region": str(comment.region.uuid) if comment.region else None,
+        "author": comment.author.username,
+        "at": comment.at,
+        "resolved": comment.resolved_at is not None,
+    }
+
+
+def review_values(review: Review) -> dict[str, Any]:
+    return {
+        "verdict": review.verdict,
+        "comment": review.comment,
+        "reviewer": review.reviewer.username,
+        "at": review.at,
+        "revision": review.revision,
+    }

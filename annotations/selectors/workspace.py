@@ -1,0 +1,204 @@
+"""What the editor opens with, and which image comes next."""
+
+from typing import Any
+
+from django.db.models import Count, Max, Min, Q, QuerySet
+
+from annotations.access import at_least, find, require, role_in
+from annotations.errors import NotFound
+from annotations.models import Annotation, Category, Image, Prediction, Project, Proposal, Review
+from annotations.models.projects import Role
+from annotations.selectors.annotations import (
+    live_regions,
+    mask_values,
+    may_edit,
+    may_judge,
+    region_values,
+)
+from annotations.selectors.reviews import (
+    comment_values,
+    comments_of,
+    review_queue,
+    review_values,
+    reviews_of,
+)
+
+Status = Annotation.Status
+
+
+def workspace(
+    user, image_id: int, *, annotation_id: int | None = None, status: str = ""
+) -> dict[str, Any]:
+    """All that the editor needs for one image; the number of queries is fixed.
+
+    `annotation_id`: that annotation instead of the own one. `status`: previous, next, position and
+    total among the images of that status only.
+    """
+    image = find(Image.objects.select_related("project"), user, pk=image_id)
+    role = role_in(user, image.project_id)
+    annotation = _annotation_to_open(user, role, image, annotation_id)
+    return {
+        "project": _project_values(image.project, role),
+        "image": image_values(image),
+        "categories": [category_values(c) for c in Category.objects.filter(project=image.project)],
+        "annotation": annotation and annotation_values(user, role, annotation, image),
+        "proposals": newest_proposals(image),
+        **_place(image, status),
+    }
+
+
+def _annotation_to_open(
+    user, role: str | None, image: Image, annotation_id: int | None
+) -> Annotation | None:
+    rows = Annotation.objects.visible_to(user).filter(image=image)
+    rows = rows.select_related("annotator", "project")
+    if annotation_id is not None:
+        chosen = rows.filter(pk=annotation_id).first()
+        if chosen is None:
+            raise NotFound("annotation")
+        return chosen
+    found = list(rows.order_by("submitted_at", "id"))
+    own = next((a for a in found if a.annotator_id == user.pk), None)
+    if own or not at_least(role, Role.REVIEWER):
+        return own
+    judged_last = {Status.SUBMITTED: 0, Status.APPROVED: 1}
+    return min(found, key=lambda a: judged_last.get(Status(a.status), 2), default=None)
+
+
+def _project_values(project: Project, role: str | None) -> dict[str, Any]:
+    return {
+        "id": project.pk,
+        "name": project.name,
+        "kind": project.kind,
+        "guidelines": project.guidelines,
+        "role": role,
+    }
+
+
+def image_values(image: Image) -> dict[str, Any]:
+    return {
+        "id": image.pk,
+        "uuid": str(image.uuid),
+        "name": image.name,
+        "width": image.width,
+        "height": image.height,
+        "status": image.status,
+        "url": f"/api/images/{image.pk}/file",
+        "thumbnail_url": f"/api/images/{image.pk}/thumbnail",
+    }
+
+
+def category_values(category: Category) -> dict[str, Any]:
+    return {
+        "id": category.pk,
+        "name": category.name,
+        "supercategory": category.supercategory,
+        "color": category.color,
+        "hotkey": category.hotkey,
+        "is_thing": category.is_thing,
+        "order": category.order,
+        "archived": category.archived_at is not None,
+    }
+
+
+def annotation_values(
+    user, role: str | None, annotation: Annotation, image: Image
+) -> dict[str, Any]:
+    """An annotation with its regions, dismissals, reviews and comments."""
+    submitted = annotation.status == Status.SUBMITTED
+    return {
+        "id": annotation.pk,
+        "image": image.pk,
+        "status": annotation.status,
+        "revision": annotation.revision,
+        "annotator": {"id": annotation.annotator_id, "username": annotation.annotator.username},
+        "editable": may_edit(user, annotation),
+        "reviewable": submitted and may_judge(user, role, annotation),
+        "regions": [region_values(region, image) for region in live_regions(annotation)],
+        "dismissed": list(annotation.dismissals.values_list("proposal_id", flat=True)),
+        "reviews": [review_values(review) for review in reviews_of(annotation)],
+        "comments": [comment_values(comment) for comment in comments_of(annotation)],
+    }
+
+
+def newest_proposals(image: Image) -> list[dict[str, Any]]:
+    """The proposals of the newest prediction of each model, the surest first."""
+    models = Prediction.objects.filter(image=image).order_by().values("model")
+    newest = models.annotate(newest=Max("pk")).values("newest")
+    proposals = Proposal.objects.filter(prediction__in=newest).select_related("prediction")
+    return [
+        {
+            "id": proposal.pk,
+            "category": proposal.category_id,
+            "mask": mask_values(proposal.counts, image),
+            "polygons": proposal.polygons,
+            "area": proposal.area,
+            "bbox": proposal.bbox,
+            "score": proposal.score,
+            "is_crowd": proposal.is_crowd,
+            "model": proposal.prediction.model,
+            "model_version": proposal.prediction.model_version,
+        }
+        for proposal in proposals
+    ]
+
+
+def _place(image: Image, status: str) -> dict[str, Any]:
+    """Where the image is among those of its project (and of one status), by id."""
+    rows = Image.objects.filter(project_id=image.project_id)
+    if status:
+        rows = rows.filter(Q(status=status) | Q(pk=image.pk))
+    return rows.aggregate(
+        previous=Max("pk", filter=Q(pk__lt=image.pk)),
+        next=Min("pk", filter=Q(pk__gt=image.pk)),
+        position=Count("pk", filter=Q(pk__lte=image.pk)),
+        total=Count("pk"),
+    )
+
+
+def next_to_label(user, project: Project, after: int | None = None) -> int | None:
+    """The image that `user` should label next, None when nothing else is left.
+
+    At first: what was sent back, then what is in progress, then what nobody has begun. After an
+    image: forward by id, so that skipping goes on and not back; what is past the end comes round
+    again, and `after` itself never does.
+    """
+    require(user, project, Role.ANNOTATOR)
+    own = Annotation.objects.filter(project=project, annotator=user)
+    images = Image.objects.filter(project=project)
+    sent_back = images.filter(annotations__in=own.filter(status=Status.SENT_BACK))
+    begun = images.filter(annotations__in=own.filter(status=Status.IN_PROGRESS))
+    new = images.filter(status=Image.Status.NEW)
+    if after is None:
+        return _first(sent_back) or _first(begun) or _first(new)
+    fixing = Review.objects.filter(
+        annotation__in=own, annotation__image=after, verdict=Review.Verdict.SEND_BACK
+    ).exists()
+    ahead = [sent_back] if fixing else [begun, new]
+    found = [pk for rows in ahead if (pk := _first(rows.filter(pk__gt=after)))]
+    if found:
+        return min(found)
+    others = (rows.exclude(pk=after) for rows in (sent_back, begun, new))
+    return next((pk for rows in others if (pk := _first(rows))), None)
+
+
+def _first(rows: QuerySet[Image]) -> int | None:
+    return rows.order_by("pk").values_list("pk", flat=True).first()
+
+
+def next_to_review(user, project: Project, after: int | None = None) -> Annotation | None:
+    """The annotation that waits longest, and after an image the one that came in after it.
+
+    Past the end it begins again; annotations of `after` itself do not come.
+    """
+    queue = review_queue(user, project)
+    if after is None:
+        return queue.first()
+    queue = queue.exclude(image=after)
+    last = (
+        Annotation.objects.visible_to(user)
+        .filter(project=project, image=after)
+        .aggregate(at=Max("submitted_at"))["at"]
+    )
+    later = queue.filter(submitted_at__gte=last).first() if last else None
+    return later or queue.first()

@@ -1,0 +1,99 @@
+"""Members of projects, and the tokens with which scripts log in."""
+
+from django.db import IntegrityError, transaction
+from knox.models import AuthToken
+
+from annotations.access import at_least, require
+from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
+from annotations.models import Membership, Project, User
+from annotations.models.projects import Role
+
+MAX_TOKENS = 50
+
+
+def add_member(user, project: Project, *, username: str, role: str) -> Membership:
+    """Makes the person of that name a member. Managers add annotators and reviewers, owners all."""
+    _require_for(user, project, role)
+    person = User.objects.filter(username=username, is_active=True).first()
+    if person is None:
+        raise ServiceError(
+            400,
+            "unknown_person",
+            f"There is nobody named {username}.",
+            "username",
+            "The name is the one that the person logs in with.",
+        )
+    try:
+        with transaction.atomic():
+            return Membership.objects.create(project=project, user=person, role=role)
+    except IntegrityError:
+        raise Conflict(
+            "already_member", f"{username} already is a member.", "username", "Change the role."
+        ) from None
+
+
+def set_role(user, membership: Membership, role: str) -> Membership:
+    """Gives a member another role. Managers only between annotator and reviewer."""
+    with transaction.atomic():
+        membership = _locked(membership)
+        _require_for(user, membership.project, membership.role, role)
+        if role != Role.OWNER:
+            _keep_an_owner(membership)
+        membership.role = role
+        membership.save(update_fields=["role"])
+    return membership
+
+
+def remove_member(user, membership: Membership) -> None:
+    """Ends a membership; everyone may end the own one. What the person labeled stays."""
+    with transaction.atomic():
+        membership = _locked(membership)
+        if membership.user_id != user.pk:
+            _require_for(user, membership.project, membership.role)
+        _keep_an_owner(membership)
+        membership.delete()
+
+
+def create_token(user) -> tuple[AuthToken, str]:
+    """A new token of `user` and its secret, which is stored nowhere."""
+    if AuthToken.objects.filter(user=user).count() >= MAX_TOKENS:
+        raise Conflict(
+            "too_many", f"You have {MAX_TOKENS} tokens.", hint="Delete one that is not in use."
+        )
+    return AuthToken.objects.create(user)
+
+
+def revoke_token(user, key: str) -> None:
+    """Deletes the token of `user` whose secret starts with `key`; it stops working at once."""
+    deleted, _ = AuthToken.objects.filter(user=user, token_key=key).delete()
+    if not deleted:
+        raise NotFound("token")
+
+
+def _require_for(user, project: Project, *roles: str) -> None:
+    """Whether `user` may add, change or remove members of these roles."""
+    mine = require(user, project, Role.MANAGER)
+    if mine != Role.OWNER and any(at_least(role, Role.MANAGER) for role in roles):
+        raise Forbidden(
+            "Only an owner may add, change or remove managers and owners.",
+            hint="Ask an owner of the project.",
+        )
+
+
+def _locked(membership: Membership) -> Membership:
+    """The membership as it is now, with its project locked until the transaction ends."""
+    Project.objects.select_for_update(no_key=True).filter(pk=membership.project_id).first()
+    now = Membership.objects.select_related("project").filter(pk=membership.pk).first()
+    if now is None:
+        raise NotFound("membership")
+    return now
+
+
+def _keep_an_owner(membership: Membership) -> None:
+    owners = Membership.objects.filter(project=membership.project, role=Role.OWNER)
+    if membership.role == Role.OWNER and not owners.exclude(pk=membership.pk).exists():
+        raise Conflict(
+            "last_owner",
+            "A project needs an owner, and this is the last one.",
+            hint="Make somebody else an owner first.",
+        )

@@ -1,0 +1,541 @@
+"""The save protocol: a patch of explicit writes, all of them or none, saved when this returns.
+
+Every write of a region names the version that it was based on and has a key of its own. A stale
+write is refused with both versions (412); a key that was seen before changes nothing and is
+answered with what it led to. Whatever can be checked without the database is checked before the
+transaction; inside it the annotation's row is locked, so that writes to it come one by one.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from annotations.errors import Conflict, NotFound, ServiceError
+from annotations.masks import polygons as polygon_masks
+from annotations.masks import rle
+from annotations.masks.validation import GeometryError, validate_mask, validate_polygons
+from annotations.models import (
+    Annotation,
+    Category,
+    Dismissal,
+    Image,
+    Proposal,
+    Region,
+    RegionRevision,
+)
+from annotations.records import Geometry
+from annotations.selectors.annotations import EDITABLE, region_values
+from annotations.services.reviews import keep_image_status
+
+MAX_WRITES = 1000
+MAX_REGIONS = 10_000
+MAX_ATTRIBUTES = 50
+MAX_ATTRIBUTE_CHARS = 1000
+MAX_SECONDS = 3600
+"""Of active time that one patch may report."""
+
+# All that a write sets. The id in exports is set by others, maybe at the same time.
+WRITTEN_FIELDS = (
+    "category", "polygons", "counts", "area", "bbox", "is_crowd", "order", "attributes", "source",
+    "proposal", "version", "author", "deleted_at", "updated_at",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """Makes a region (`based_on` 0) or replaces all of it.
+
+    `polygons` as in `records.Geometry`, or `mask` as {"size": [h, w], "counts": text}; both as
+    they came. `proposal` None leaves what the region was accepted from as it is.
+    """
+
+    region: uuid.UUID
+    based_on: int
+    key: uuid.UUID
+    category: int
+    polygons: Any = None
+    mask: Any = None
+    is_crowd: bool = False
+    order: int = 0
+    attributes: Any = field(default_factory=dict)
+    source: str = "api"
+    proposal: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Leaves a tombstone, with a version one higher."""
+
+    region: uuid.UUID
+    based_on: int
+    key: uuid.UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    proposal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Takes a dismissal back."""
+
+    proposal: int
+
+
+Write = Upsert | Delete | Dismiss | Restore
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one write of a region led to; `area` in pixels, 0 when deleted."""
+
+    region: uuid.UUID
+    version: int
+    deleted: bool
+    area: float
+
+
+@dataclass(frozen=True, slots=True)
+class PatchResult:
+    """`regions` in the order of the writes."""
+
+    revision: int
+    regions: list[Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A validated geometry; area in pixels, bbox [x, y, width, height]."""
+
+    polygons: Any
+    counts: str | None
+    area: int
+    bbox: list[int]
+
+
+def apply_patch(
+    user, annotation: Annotation, writes: Sequence[Write], seconds: int = 0
+) -> PatchResult:
+    """Applies all writes or none, and returns after COMMIT.
+
+    `annotation` comes from `visible_to(user)`, with image and project. `seconds`: active time
+    since the last patch. ServiceError: 400 a bad write, 404, 409 `not_editable`, `archived`,
+    `overlap`, `key_reused`, `region_taken` or `too_many_regions`, 412 `stale`, 413.
+    """
+    if len(writes) > MAX_WRITES:
+        raise ServiceError(
+            413, "too_many_writes", f"A patch holds at most {MAX_WRITES} writes.", "writes",
+            "Send them in several patches.",
+        )  # fmt: skip
+    _check_keys(writes)
+    shapes = [
+        _shape(annotation, index, write) if isinstance(write, Upsert) else None
+        for index, write in enumerate(writes)
+    ]
+    try:
+        return _Patch(user, annotation, writes, shapes, seconds).apply()
+    except IntegrityError:
+        # The same key or region was written by somebody else at the same moment: it is there now,
+        # and the second look tells what it led to.
+        return _Patch(user, annotation, writes, shapes, seconds).apply()
+
+
+def _bad(
+    write: Write, index: int, name: str, detail: str, code: str = "invalid", hint: str = ""
+) -> ServiceError:
+    extra = {"region": str(write.region)} if isinstance(write, Upsert | Delete) else None
+    return ServiceError(400, code, detail, f"writes[{index}].{name}", hint, extra)
+
+
+def _check_keys(writes: Sequence[Write]) -> None:
+    seen: set[uuid.UUID] = set()
+    for index, write in enumerate(writes):
+        if isinstance(write, Upsert | Delete):
+            if write.key in seen:
+                raise _bad(write, index, "key", "Two writes of this patch have the same key.")
+            seen.add(write.key)
+
+
+def _shape(annotation: Annotation, index: int, write: Upsert) -> _Shape:
+    """The write's geometry, validated; its attributes are checked too."""
+    if problem := _attributes_problem(write.attributes):
+        raise _bad(write, index, "attributes", problem)
+    if (write.polygons is None) == (write.mask is None):
+        raise _bad(write, index, "mask", "A region is either polygons or a mask, and not both.")
+    if write.polygons is not None and annotation.project.exclusive:
+        raise _bad(
+            write, index, "polygons", "In this kind of project every region is a mask.",
+            "mask_needed", "Send the area as a mask.",
+        )  # fmt: skip
+    size = (annotation.image.height, annotation.image.width)
+    try:
+        if write.mask is not None:
+            given = write.mask if isinstance(write.mask, dict) else {}
+            counts = validate_mask(given.get("counts"), given.get("size"), size)
+            geometry = Geometry(size=size, counts=counts)
+        else:
+            geometry = Geometry(size=size, polygons=validate_polygons(write.polygons, size))
+    except GeometryError as error:
+        raise _bad(write, index, error.field, error.detail, "invalid_geometry") from None
+    counts = polygon_masks.geometry_counts(geometry)
+    area = rle.area(counts)
+    if not area:
+        raise _bad(write, index, "polygons", "The region covers no pixel.", "invalid_geometry")
+    return _Shape(geometry.polygons, geometry.counts, area, list(rle.bbox(counts, size)))
+
+
+def _attributes_problem(attributes: Any) -> str:
+    """What is wrong with a region's attributes, or nothing."""
+    if not isinstance(attributes, dict):
+        return "Attributes must be an object."
+    if len(attributes) > MAX_ATTRIBUTES:
+        return f"A region has at most {MAX_ATTRIBUTES} attributes."
+    for key, value in attributes.items():
+        if not key or len(key) > 100:
+            return "The name of an attribute has 1 to 100 characters."
+        if not isinstance(value, str | int | float | bool):
+            return f"The attribute {key} must be a text, a number, true or false."
+        if isinstance(value, str) and len(value) > MAX_ATTRIBUTE_CHARS:
+            return f"The attribute {key} is longer than {MAX_ATTRIBUTE_CHARS} characters."
+    return ""
+
+
+class _Patch:
+    """One try at applying a patch. Regions change in memory first; a refusal leaves no trace."""
+
+    def __init__(
+        self,
+        user,
+        annotation: Annotation,
+        writes: Sequence[Write],
+        shapes: Sequence[_Shape | None],
+        seconds: int,
+    ) -> None:
+        self.user = user
+        self.seconds = seconds
+        self.image: Image = annotation.image
+        self.project = annotation.project
+        self.annotation_id = annotation.pk
+        self.writes = list(zip(writes, shapes, strict=True))
+        self.revisions: list[RegionRevision] = []
+        self.touched: dict[uuid.UUID, int] = {}  # to the index of the last write
+
+    def apply(self) -> PatchResult:
+        with transaction.atomic():
+            self.annotation = self._locked()
+            self._load()
+            self._check_references()
+            outcomes = self._apply_in_memory()
+            shown = self._changes_of_dismissals()
+            if self.revisions or shown:
+                self._check_editable()
+                self._check_limits()
+                self._save(shown)
+        return PatchResult(self.annotation.revision, outcomes)
+
+    def _locked(self) -> Annotation:
+        rows = Annotation.objects.visible_to(self.user).filter(pk=self.annotation_id)
+        annotation = rows.select_for_update(of=("self",), no_key=True).first()
+        if annotation is None:
+            raise NotFound("annotation")
+        if annotation.annotator_id != self.user.pk:
+            raise Conflict(
+                "not_editable",
+                "This annotation is somebody else's.",
+                hint="Send it back with a comment, or label the image yourself.",
+            )
+        return annotation
+
+    def _load(self) -> None:
+        """What the writes name, each kind in one query."""
+        named = [write for write, _ in self.writes if isinstance(write, Upsert | Delete)]
+        upserts = [write for write in named if isinstance(write, Upsert)]
+        proposals = {
+            write.proposal
+            for write, _ in self.writes
+            if not isinstance(write, Delete) and write.proposal is not None
+        }
+        self.seen = _by(
+            "write",
+            RegionRevision.objects.filter(write__in=[write.key for write in named]).select_related(
+                "region"
+            ),
+        )
+        self.regions = _by(
+            "uuid",
+            Region.objects.filter(uuid__in=[write.region for write in named]),
+        )
+        self.categories = _by(
+            "pk",
+            Category.objects.filter(
+                project=self.project, pk__in={write.category for write in upserts}
+            ),
+        )
+        self.proposals = set(
+            Proposal.objects.filter(prediction__image=self.image, pk__in=proposals).values_list(
+                "pk", flat=True
+            )
+        )
+        self.dismissed = set(
+            Dismissal.objects.filter(
+                annotation=self.annotation, proposal__in=proposals
+            ).values_list("proposal_id", flat=True)
+        )
+
+    def _check_references(self) -> None:
+        for index, (write, _) in enumerate(self.writes):
+            if isinstance(write, Upsert | Delete):
+                self._check_owner_of(index, write)
+            if isinstance(write, Upsert) and write.key not in self.seen:
+                self._check_category(index, write)
+            if (
+                not isinstance(write, Delete)
+                and write.proposal is not None
+                and write.proposal not in self.proposals
+            ):
+                raise _bad(write, index, "proposal", "The image has no such proposal.")
+
+    def _check_owner_of(self, index: int, write: Upsert | Delete) -> None:
+        revision = self.seen.get(write.key)
+        if revision and (
+            revision.region.annotation_id != self.annotation.pk
+            or revision.region.uuid != write.region
+        ):
+            raise Conflict(
+                "key_reused",
+                "The key of this write already belongs to a write of another region.",
+                f"writes[{index}].key",
+                "Make a new key for each write; repeat it only to retry that write.",
+            )
+        region = self.regions.get(write.region)
+        if region and region.annotation_id != self.annotation.pk:
+            raise Conflict(
+                "region_taken",
+                "A region of another annotation has this id.",
+                f"writes[{index}].region",
+                "Make a new UUID for each region.",
+            )
+
+    def _check_category(self, index: int, write: Upsert) -> None:
+        category = self.categories.get(write.category)
+        if category is None:
+            raise _bad(write, index, "category", "The project has no such category.")
+        region = self.regions.get(write.region)
+        kept = region is not None and region.category_id == category.pk
+        if category.archived_at and not kept:
+            raise _bad(
+                write, index, "category", f"The category {category.name} is archived.",
+                hint="Choose another one, or ask a manager to restore it.",
+            )  # fmt: skip
+
+    def _apply_in_memory(self) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        stale: dict[int, Upsert | Delete] = {}
+        for index, (write, shape) in enumerate(self.writes):
+            if not isinstance(write, Upsert | Delete):
+                continue
+            if revision := self.seen.get(write.key):
+                outcomes.append(self._outcome_then(revision))
+                continue
+            region = self.regions.get(write.region)
+            if write.based_on != (region.version if region else 0):
+                stale[index] = write
+                continue
+            if isinstance(write, Upsert) and shape is not None:
+                region = self._upsert(region, write, shape)
+            elif region is None:
+                raise _bad(write, index, "region", "There is no such region to delete.")
+            else:
+                region.deleted_at = timezone.now()
+            region.version += 1
+            region.author = self.user
+            self.touched[write.region] = index
+            self.revisions.append(_revision(region, write.key))
+            deleted = region.deleted_at is not None
+            area = 0.0 if deleted else float(region.area)
+            outcomes.append(Outcome(region.uuid, region.version, deleted, area))
+        if stale:
+            raise self._stale(stale)
+        return outcomes
+
+    def _outcome_then(self, revision: RegionRevision) -> Outcome:
+        region = revision.region
+        if revision.deleted:
+            area = 0.0
+        elif revision.version == region.version:
+            area = region.area
+        else:
+            size = (self.image.height, self.image.width)
+            area = float(
+                polygon_masks.geometry_area(
+                    Geometry(size=size, polygons=revision.polygons, counts=revision.counts)
+                )
+            )
+        return Outcome(region.uuid, revision.version, revision.deleted, area)
+
+    def _stale(self, writes: dict[int, Upsert | Delete]) -> ServiceError:
+        stored = _by(
+            "uuid",
+            Region.objects.filter(
+                uuid__in=[write.region for write in writes.values()]
+            ).select_related("author"),
+        )
+        conflicts = []
+        for write in writes.values():
+            region = stored.get(write.region)
+            theirs = None
+            if region is not None:
+                theirs = region_values(region, self.image)
+                theirs["deleted"] = region.deleted_at is not None
+            mine = write_values(write)
+            conflicts.append({"region": str(write.region), "mine": mine, "theirs": theirs})
+        return ServiceError(
+            412,
+            "stale",
+            "A region was changed since. Nothing of this patch was saved.",
+            f"writes[{next(iter(writes))}].based_on",
+            "Compare both versions and write again, based on the newer one.",
+            {"conflicts": conflicts},
+        )
+
+    def _upsert(self, region: Region | None, write: Upsert, shape: _Shape) -> Region:
+        if region is None:
+            region = Region(uuid=write.region, annotation=self.annotation, version=0)
+            self.regions[write.region] = region
+        region.category = self.categories[write.category]
+        region.polygons = shape.polygons
+        region.counts = shape.counts
+        region.area = shape.area
+        region.bbox = shape.bbox
+        region.is_crowd = write.is_crowd
+        region.order = write.order
+        region.attributes = write.attributes
+        region.source = write.source
+        region.proposal_id = write.proposal or region.proposal_id
+        region.deleted_at = None
+        return region
+
+    def _changes_of_dismissals(self) -> dict[int, bool]:
+        """Proposal ids to whether they are to be dismissed, of those that are not so already."""
+        wanted = {
+            write.proposal: isinstance(write, Dismiss)
+            for write, _ in self.writes
+            if isinstance(write, Dismiss | Restore)
+        }
+        return {pk: dismiss for pk, dismiss in wanted.items() if dismiss != (pk in self.dismissed)}
+
+    def _check_editable(self) -> None:
+        if self.project.archived_at:
+            raise Conflict("archived", "The project is archived, so nothing in it changes.")
+        if self.annotation.status not in EDITABLE:
+            raise Conflict(
+                "not_editable",
+                f"The annotation is {self.annotation.get_status_display().lower()}.",
+                hint="Take it back, or ask a reviewer to reopen it.",
+            )
+
+    def _check_limits(self) -> None:
+        """The number of regions, and in exclusive projects that no two share a pixel."""
+        others = self.annotation.regions.filter(deleted_at=None).exclude(uuid__in=self.touched)
+        live = [r for u in self.touched if (r := self.regions[u]).deleted_at is None]
+        if live and others.count() + len(live) > MAX_REGIONS:
+            raise Conflict("too_many_regions", f"An image has at most {MAX_REGIONS} regions.")
+        if live and self.project.exclusive:
+            near = [
+                pk
+                for pk, bbox in others.values_list("pk", "bbox")
+                if any(_boxes_meet(bbox, region.bbox) for region in live)
+            ]
+            live += Region.objects.filter(pk__in=near)
+            self._refuse_overlap(live)
+
+    def _refuse_overlap(self, regions: list[Region]) -> None:
+        pair = rle.overlap([region.counts or "" for region in regions])
+        if pair is None:
+            return
+        one, other = (regions[place] for place in pair)
+        names = {c.pk: c.name for c in Category.objects.filter(project=self.project)}
+        index = self.touched.get(one.uuid, self.touched.get(other.uuid))
+        raise ServiceError(
+            409,
+            "overlap",
+            f"The regions {one.uuid} ({names[one.category_id]}) and {other.uuid} "
+            f"({names[other.category_id]}) share pixels.",
+            f"writes[{index}].mask",
+            "In this project a pixel belongs to one region: take it from the other first.",
+            {"regions": [str(one.uuid), str(other.uuid)]},
+        )
+
+    def _save(self, shown: dict[int, bool]) -> None:
+        touched = [self.regions[region] for region in self.touched]
+        changed = [region for region in touched if region.pk]
+        Region.objects.bulk_create([region for region in touched if not region.pk])
+        for region in changed:
+            region.save(update_fields=WRITTEN_FIELDS)
+        RegionRevision.objects.bulk_create(self.revisions)
+        Dismissal.objects.bulk_create(
+            Dismissal(annotation=self.annotation, proposal_id=pk)
+            for pk, dismiss in shown.items()
+            if dismiss
+        )
+        restored = [pk for pk, dismiss in shown.items() if not dismiss]
+        Dismissal.objects.filter(annotation=self.annotation, proposal__in=restored).delete()
+
+        first = not self.annotation.revision
+        self.annotation.revision += len(self.revisions) + len(shown)
+        self.annotation.seconds_spent += min(max(self.seconds, 0), MAX_SECONDS)
+        self.annotation.save(update_fields=["revision", "seconds_spent", "updated_at"])
+        if first:
+            keep_image_status(self.image)
+
+
+def _by(name: str, rows) -> dict[Any, Any]:
+    return {getattr(row, name): row for row in rows}
+
+
+def _boxes_meet(one: list[float], other: list[float]) -> bool:
+    return (
+        one[0] < other[0] + other[2]
+        and other[0] < one[0] + one[2]
+        and one[1] < other[1] + other[3]
+        and other[1] < one[1] + one[3]
+    )
+
+
+def _revision(region: Region, key: uuid.UUID) -> RegionRevision:
+    """The region as it is now, under the client's key."""
+    return RegionRevision(
+        region=region,
+        version=region.version,
+        write=key,
+        author=region.author,
+        deleted=region.deleted_at is not None,
+        category_id=region.category_id,
+        polygons=region.polygons,
+        counts=region.counts,
+        is_crowd=region.is_crowd,
+        order=region.order,
+        attributes=region.attributes,
+        source=region.source,
+    )
+
+
+def write_values(write: Upsert | Delete) -> dict[str, Any]:
+    """A write as the API takes it."""
+    values: dict[str, Any] = {
+        "op": "upsert" if isinstance(write, Upsert) else "delete",
+        "region": str(write.region),
+        "based_on": write.based_on,
+        "key": str(write.key),
+    }
+    if isinstance(write, Upsert):
+        names = (
+            "category", "mask", "polygons", "is_crowd", "order", "attributes", "source", "proposal",
+        )  # fmt: skip
+        values |= {name: getattr(write, name) for name in names}
+    return values

@@ -1,0 +1,200 @@
+"""The life of an annotation: begun, submitted, approved or sent back, reopened; its comments."""
+
+import uuid
+
+from django.db import transaction
+from django.utils import timezone
+
+from annotations.access import require
+from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
+from annotations.models import Annotation, Comment, Image, Project, Region, Review
+from annotations.models.projects import Role
+from annotations.selectors.annotations import EDITABLE, may_judge
+
+Status = Annotation.Status
+Verdict = Review.Verdict
+
+
+def keep_image_status(image: Image) -> None:
+    """Makes the image's status that of the furthest annotation on it. Call in a transaction.
+
+    An annotation in which nothing was written yet counts for nothing.
+    """
+    locked = Image.objects.select_for_update(no_key=True).get(pk=image.pk)
+    found = set(
+        Annotation.objects.filter(image=image)
+        .exclude(status=Status.IN_PROGRESS, revision=0)
+        .values_list("status", flat=True)
+    )
+    order = (Status.APPROVED, Status.SUBMITTED, Status.SENT_BACK, Status.IN_PROGRESS)
+    status = next((str(status) for status in order if status in found), Image.Status.NEW)
+    if locked.status != status:
+        Image.objects.filter(pk=image.pk).update(status=status)
+    image.status = status
+
+
+def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
+    """The own annotation of the image, and whether it was made now."""
+    require(user, image.project_id, Role.ANNOTATOR)
+    existing = Annotation.objects.filter(image=image, annotator=user).first()
+    if existing:
+        return existing, False
+    _refuse_archived(image.project)
+    return Annotation.objects.get_or_create(
+        image=image, annotator=user, defaults={"project_id": image.project_id}
+    )
+
+
+def submit(user, annotation: Annotation, revision: int) -> Annotation:
+    """The annotator says: done. Twice for the same revision is once."""
+    with transaction.atomic():
+        annotation = _locked(user, annotation)
+        if annotation.annotator_id != user.pk:
+            raise Forbidden("Only the one who made an annotation may submit it.")
+        _same_revision(annotation, revision)
+        if annotation.status == Status.SUBMITTED:
+            return annotation
+        if annotation.status not in EDITABLE:
+            raise Conflict("not_editable", "The annotation is approved already.")
+        annotation.submitted_at = timezone.now()
+        _move(annotation, Status.SUBMITTED)
+    return annotation
+
+
+def approve(user, annotation: Annotation, revision: int, comment: str = "") -> Annotation:
+    """A reviewer finds the revision right; it becomes ground truth."""
+    return _judge(user, annotation, revision, comment, Verdict.APPROVE, Status.APPROVED)
+
+
+def send_back(user, annotation: Annotation, revision: int, comment: str) -> Annotation:
+    """A reviewer asks for changes and says which."""
+    if not comment.strip():
+        raise ServiceError(
+            400, "invalid", "A comment is needed.", "comment", "Say what is to be changed."
+        )
+    return _judge(user, annotation, revision, comment, Verdict.SEND_BACK, Status.SENT_BACK)
+
+
+def reopen(user, annotation: Annotation, revision: int, comment: str = "") -> Annotation:
+    """Makes a submitted or approved annotation editable again.
+
+    Reviewers may; the annotator may take back what nobody has judged yet.
+    """
+    with transaction.atomic():
+        annotation = _locked(user, annotation)
+        if annotation.annotator_id != user.pk or annotation.status != Status.SUBMITTED:
+            require(user, annotation.project_id, Role.REVIEWER)
+        _same_revision(annotation, revision)
+        if annotation.status == Status.IN_PROGRESS:
+            return annotation
+        if annotation.status not in (Status.SUBMITTED, Status.APPROVED):
+            raise Conflict("not_submitted", "The annotation was not submitted.")
+        _record(user, annotation, Verdict.REOPEN, comment)
+        annotation.submitted_at = annotation.approved_at = None
+        _move(annotation, Status.IN_PROGRESS)
+    return annotation
+
+
+def add_comment(
+    user,
+    annotation: Annotation,
+    *,
+    text: str,
+    x: float | None = None,
+    y: float | None = None,
+    region: uuid.UUID | None = None,
+) -> Comment:
+    """A remark by whoever sees the annotation, at a pixel (x, y) of the image or on a region."""
+    if not text.strip():
+        raise ServiceError(400, "invalid", "A comment needs a text.", "text")
+    if (x is None) != (y is None):
+        raise ServiceError(400, "invalid", "A place needs both x and y.", "x" if x is None else "y")
+    image = annotation.image
+    if x is not None and y is not None and not (0 <= x <= image.width and 0 <= y <= image.height):
+        raise ServiceError(400, "invalid", "The place is outside the image.", "x")
+    pinned = None
+    if region is not None:
+        pinned = Region.objects.filter(annotation=annotation, uuid=region).first()
+        if pinned is None:
+            raise ServiceError(400, "invalid", "The annotation has no such region.", "region")
+    return Comment.objects.create(
+        annotation=annotation, author=user, text=text, x=x, y=y, region=pinned
+    )
+
+
+def resolve_comment(user, comment: Comment, resolved: bool) -> Comment:
+    """Marks a comment as dealt with, or takes that back. Whoever sees the annotation may."""
+    if resolved != (comment.resolved_at is not None):
+        comment.resolved_at = timezone.now() if resolved else None
+        comment.save(update_fields=["resolved_at"])
+    return comment
+
+
+def _judge(
+    user, annotation: Annotation, revision: int, comment: str, verdict: Verdict, status: Status
+) -> Annotation:
+    with transaction.atomic():
+        annotation = _locked(user, annotation)
+        role = require(user, annotation.project_id, Role.REVIEWER)
+        if not may_judge(user, role, annotation):
+            raise Forbidden(
+                "This annotation is your own, so another reviewer judges it.",
+                hint="Only where nobody else in the project may review, one judges the own work.",
+            )
+        _same_revision(annotation, revision)
+        last = annotation.reviews.first()
+        if annotation.status == status and last and last.reviewer_id == user.pk:
+            return annotation
+        if annotation.status != Status.SUBMITTED:
+            raise Conflict(
+                "not_submitted",
+                f"The annotation is {annotation.get_status_display().lower()}, not submitted.",
+                hint="Load it again; somebody may have been quicker.",
+            )
+        _record(user, annotation, verdict, comment)
+        annotation.approved_at = timezone.now() if status == Status.APPROVED else None
+        _move(annotation, status)
+    return annotation
+
+
+def _record(user, annotation: Annotation, verdict: Verdict, comment: str) -> None:
+    Review.objects.create(
+        annotation=annotation,
+        reviewer=user,
+        verdict=verdict,
+        revision=annotation.revision,
+        comment=comment.strip(),
+    )
+
+
+def _locked(user, annotation: Annotation) -> Annotation:
+    """The annotation as it is now, its row locked until the transaction ends."""
+    rows = Annotation.objects.visible_to(user).select_related("image", "project")
+    now = rows.select_for_update(of=("self",), no_key=True).filter(pk=annotation.pk).first()
+    if now is None:
+        raise NotFound("annotation")
+    _refuse_archived(now.project)
+    return now
+
+
+def _refuse_archived(project: Project) -> None:
+    if project.archived_at:
+        raise Conflict("archived", "The project is archived, so nothing in it changes.")
+
+
+def _same_revision(annotation: Annotation, revision: int) -> None:
+    if annotation.revision != revision:
+        raise ServiceError(
+            412,
+            "stale",
+            f"The annotation is at revision {annotation.revision} by now, not {revision}.",
+            "revision",
+            "Load it again and look at what changed.",
+            {"revision": annotation.revision},
+        )
+
+
+def _move(annotation: Annotation, status: Status) -> None:
+    annotation.status = status
+    annotation.save(update_fields=["status", "submitted_at", "approved_at", "updated_at"])
+    keep_image_status(annotation.image)
