@@ -6,6 +6,7 @@ from urllib.parse import quote
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.http import FileResponse, HttpResponse, HttpResponseBase
+from django.urls import path
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from drf_spectacular.types import OpenApiTypes
@@ -85,8 +86,8 @@ class UploadResultSerializer(serializers.Serializer):
 
 class Images(UploadView):
     @endpoint(query=ImageQuery, replies=page_of(ImageSerializer))
-    def get(self, request: Request, project_id: int) -> Response:
-        project = find(Project.objects.all(), request.user, pk=project_id)
+    def get(self, request: Request, pk: int) -> Response:
+        project = find(Project.objects.all(), request.user, pk=pk)
         filters = {key: self.query.get(key, "") for key in ("status", "search", "annotator")}
         rows, after = page(selectors.list_images(request.user, project, **filters), self.query)
         return Response({"results": ImageSerializer(rows, many=True).data, "next": after})
@@ -96,13 +97,13 @@ class Images(UploadView):
         replies={201: UploadResultSerializer, 202: UploadResultSerializer},
         errors=dict.fromkeys((409, 413, 415, 422, 507), ErrorSerializer),
     )
-    def post(self, request: Request, project_id: int) -> Response:
+    def post(self, request: Request, pk: int) -> Response:
         """Upload images and zips. Each file stands alone: what is good is stored.
 
         201 when something was stored, 202 when all of it waits for a worker. When nothing could be
         taken the answer is the first file's error, with all under `results`.
         """
-        project = find(Project.objects.all(), request.user, pk=project_id)
+        project = find(Project.objects.all(), request.user, pk=pk)
         uploads, data = self.form(request, "files", {"allow_partial"})
         allow_partial = self.flag(data, "allow_partial")
         results: list[dict[str, Any]] = []
@@ -147,13 +148,13 @@ def _zip_results(took: ingest.ZipResult) -> list[dict[str, Any]]:
 
 class OneImage(View):
     @endpoint(replies=ImageSerializer)
-    def get(self, request: Request, image_id: int) -> Response:
-        return Response(ImageSerializer(selectors.get_image(request.user, image_id)).data)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(ImageSerializer(selectors.get_image(request.user, pk)).data)
 
     @endpoint()
-    def delete(self, request: Request, image_id: int) -> Response:
+    def delete(self, request: Request, pk: int) -> Response:
         """Delete an image with all work on it. Managers only."""
-        ingest.delete_image(request.user, selectors.get_image(request.user, image_id))
+        ingest.delete_image(request.user, selectors.get_image(request.user, pk))
         return Response(status=204)
 
 
@@ -176,8 +177,8 @@ class ImageFile(View):
     content_negotiation_class = _AnyType
 
     @endpoint(replies=_PICTURE)
-    def get(self, request: Request, image_id: int) -> HttpResponseBase:
-        image = find(Image.objects.select_related("file"), request.user, pk=image_id)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        image = find(Image.objects.select_related("file"), request.user, pk=pk)
         return send(request, image.file.upright, image.file.upright_type, image, "upright")
 
 
@@ -187,8 +188,8 @@ class Thumbnail(View):
     content_negotiation_class = _AnyType
 
     @endpoint(replies=_PICTURE)
-    def get(self, request: Request, image_id: int) -> HttpResponseBase:
-        image = find(Image.objects.select_related("file"), request.user, pk=image_id)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        image = find(Image.objects.select_related("file"), request.user, pk=pk)
         return send(request, image.file.thumbnail, "image/webp", image, "thumbnail")
 
 
@@ -198,8 +199,8 @@ class Original(View):
     content_negotiation_class = _AnyType
 
     @endpoint(replies=_PICTURE)
-    def get(self, request: Request, image_id: int) -> HttpResponseBase:
-        image = find(Image.objects.select_related("file"), request.user, pk=image_id)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        image = find(Image.objects.select_related("file"), request.user, pk=pk)
         file = image.file
         return send(request, file.original, file.original_type, image, "original", download=True)
 
@@ -233,3 +234,12 @@ def stream(name: str, mime: str, file_name: str, *, download: bool) -> HttpRespo
         response["Content-Disposition"] = disposition
     response["X-Content-Type-Options"] = "nosniff"
     return response
+
+
+urlpatterns = [
+    path("projects/<int:pk>/images", Images.as_view()),
+    path("images/<int:pk>", OneImage.as_view()),
+    path("images/<int:pk>/file", ImageFile.as_view()),
+    path("images/<int:pk>/thumbnail", Thumbnail.as_view()),
+    path("images/<int:pk>/original", Original.as_view()),
+]

@@ -1,5 +1,6 @@
 """Jobs: progress, items, cancel, retry."""
 
+from django.urls import path
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -51,9 +52,9 @@ class JobItemQuery(PageQuery):
 
 class Jobs(View):
     @endpoint(query=JobQuery, replies=page_of(JobSerializer))
-    def get(self, request: Request, project_id: int) -> Response:
+    def get(self, request: Request, pk: int) -> Response:
         """The newest first. Managers see all, others their own."""
-        project = find(Project.objects.all(), request.user, pk=project_id)
+        project = find(Project.objects.all(), request.user, pk=pk)
         filters = {key: self.query.get(key, "") for key in ("kind", "state")}
         rows = selectors.list_jobs(request.user, project, **filters)
         found, after = page(rows, self.query, descending=True)
@@ -62,29 +63,38 @@ class Jobs(View):
 
 class OneJob(View):
     @endpoint(replies=JobSerializer)
-    def get(self, request: Request, job_id: int) -> Response:
-        return Response(JobSerializer(selectors.get_job(request.user, job_id)).data)
+    def get(self, request: Request, pk: int) -> Response:
+        return Response(JobSerializer(selectors.get_job(request.user, pk)).data)
 
 
 class JobItems(View):
     @endpoint(query=JobItemQuery, replies=page_of(JobItemSerializer))
-    def get(self, request: Request, job_id: int) -> Response:
-        job = selectors.get_job(request.user, job_id)
+    def get(self, request: Request, pk: int) -> Response:
+        job = selectors.get_job(request.user, pk)
         rows, after = page(selectors.list_items(job, state=self.query.get("state", "")), self.query)
         return Response({"results": JobItemSerializer(rows, many=True).data, "next": after})
 
 
 class CancelJob(View):
     @endpoint(replies=JobSerializer)
-    def post(self, request: Request, job_id: int) -> Response:
+    def post(self, request: Request, pk: int) -> Response:
         """A queued job ends at once, a running one at its next step."""
-        jobs.cancel(selectors.get_job(request.user, job_id))
-        return Response(JobSerializer(selectors.get_job(request.user, job_id)).data)
+        jobs.cancel(selectors.get_job(request.user, pk))
+        return Response(JobSerializer(selectors.get_job(request.user, pk)).data)
 
 
 class RetryJob(View):
     @endpoint(replies=JobSerializer, errors={409: ErrorSerializer})
-    def post(self, request: Request, job_id: int) -> Response:
+    def post(self, request: Request, pk: int) -> Response:
         """Queue a failed or cancelled job again; what was done stays done."""
-        jobs.retry(selectors.get_job(request.user, job_id))
-        return Response(JobSerializer(selectors.get_job(request.user, job_id)).data)
+        jobs.retry(selectors.get_job(request.user, pk))
+        return Response(JobSerializer(selectors.get_job(request.user, pk)).data)
+
+
+urlpatterns = [
+    path("projects/<int:pk>/jobs", Jobs.as_view()),
+    path("jobs/<int:pk>", OneJob.as_view()),
+    path("jobs/<int:pk>/items", JobItems.as_view()),
+    path("jobs/<int:pk>/cancel", CancelJob.as_view()),
+    path("jobs/<int:pk>/retry", RetryJob.as_view()),
+]

@@ -1,18 +1,18 @@
-"""Routes."""
+"""Routes under /api/; each module lists its own."""
 
-from django.urls import URLPattern, path
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.permissions import IsAuthenticated
 
-from annotations.api import images, jobs
+from annotations.api import annotations, auth, images, jobs, projects, reviews, workspace
 
-urlpatterns: list[URLPattern] = [
-    path("projects/<int:project_id>/images", images.Images.as_view()),
-    path("images/<int:image_id>", images.OneImage.as_view()),
-    path("images/<int:image_id>/file", images.ImageFile.as_view()),
-    path("images/<int:image_id>/thumbnail", images.Thumbnail.as_view()),
-    path("images/<int:image_id>/original", images.Original.as_view()),
-    path("projects/<int:project_id>/jobs", jobs.Jobs.as_view()),
-    path("jobs/<int:job_id>", jobs.OneJob.as_view()),
-    path("jobs/<int:job_id>/items", jobs.JobItems.as_view()),
-    path("jobs/<int:job_id>/cancel", jobs.CancelJob.as_view()),
-    path("jobs/<int:job_id>/retry", jobs.RetryJob.as_view()),
+urlpatterns = [
+    *auth.urlpatterns,
+    *projects.urlpatterns,
+    *images.urlpatterns,
+    *annotations.urlpatterns,
+    *reviews.urlpatterns,
+    *workspace.urlpatterns,
+    *jobs.urlpatterns,
+    path("schema", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated])),
 ]
