@@ -11,7 +11,7 @@ from annotations.demo.build import make_all
 from annotations.demo.content import ANNOTATOR, OWNER, REVIEWER
 from annotations.models import Project, User
 
-PASSWORD_FILE = "demo_password"
+LOGIN_FILE = "demo_login"
 
 
 class Command(BaseCommand):
@@ -29,7 +29,7 @@ class Command(BaseCommand):
             self.stdout.write("Making the demo: three projects with photographs, pre-labeled.")
             for project in make_all(demo_password()):
                 prelabel(project)
-        if (file := settings.DATA_DIR / PASSWORD_FILE).exists():
+        if (file := settings.DATA_DIR / LOGIN_FILE).exists():
             self.stdout.write(
                 f"Log in as {OWNER} (owner of the demo's projects), {ANNOTATOR} (annotator) or "
                 f"{REVIEWER} (reviewer). Their password: {file.read_text().strip()}"
@@ -38,7 +38,7 @@ class Command(BaseCommand):
 
 def demo_password() -> str:
     """One password for the demo's people, made for this data folder and kept in it."""
-    file = settings.DATA_DIR / PASSWORD_FILE
+    file = settings.DATA_DIR / LOGIN_FILE
     if file.exists():
         return file.read_text().strip()
     if User.objects.filter(username=OWNER).exists():
