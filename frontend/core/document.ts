@@ -1,77 +1,262 @@
+import { Gesture } from "./gesture";
+import { DEFAULT_HISTORY_BYTES, History, type Patch } from "./history";
+import { Mask } from "./mask";
+import { rasterize } from "./rasterize";
+import { Store } from "./store";
 import type {
   Change,
-  Polygon,
+  Geometry,
   ProjectKind,
   Proposal,
   ProposalState,
   Region,
-  RegionFields,
   Size,
   StoredRegion,
 } from "./types";
 
-/**
- * SIGNATURES: what `Document` and `Gesture` offer; the classes below will have exactly these.
- */
 export interface DocumentOptions {
   readonly size: Size;
   readonly kind: ProjectKind;
-  /** Semantic projects need none; panoptic ones tell things from stuff by it. */
+  /** Panoptic projects have one region per category that is not a thing. */
   readonly isThing: (categoryId: number) => boolean;
   readonly newUuid: () => string;
   readonly regions?: readonly StoredRegion[];
   readonly proposals?: readonly Proposal[];
   readonly dismissed?: readonly number[];
+  /** Masks of `regions` by UUID, where they were decoded beforehand (by a worker). */
+  readonly masks?: ReadonlyMap<string, Mask>;
   /** Default 256 MB. */
   readonly maxHistoryBytes?: number;
 }
 
-export declare class Document {
-  constructor(options: DocumentOptions);
+/** The work on one image: regions, proposals, the label map and the history of changes. */
+export class Document {
   readonly size: Size;
   readonly kind: ProjectKind;
-  /** Semantic and panoptic: every pixel belongs to at most one region. */
+  /** Semantic and panoptic: every pixel belongs to at most one region, and all are masks. */
   readonly exclusive: boolean;
-  /** The label map: row-major, 0 = nothing, else the slot of the front-most region. Do not write. */
-  readonly labels: Uint16Array;
-  readonly history: {
-    readonly undoTitle: string | null;
-    readonly redoTitle: string | null;
-    readonly bytes: number;
-    /** Steps dropped because the history was full. */
-    readonly dropped: number;
-  };
-  /** Back to front. */
-  readonly regions: readonly Region[];
+  readonly history: History;
+  readonly newUuid: () => string;
   readonly proposals: readonly Proposal[];
-  /** The gesture that goes on, or null. */
-  readonly gesture: Gesture | null;
-  region(uuid: string): Region | null;
-  bySlot(slot: number): Region | null;
-  proposalState(id: number): ProposalState;
-  /** COCO compressed RLE of the region's pixels. */
-  counts(uuid: string): string;
-  /** As it is saved. */
-  stored(uuid: string): StoredRegion | null;
-  /** One gesture at a time: throws when another goes on. */
-  begin(title: string, origin?: "edit" | "server"): Gesture;
-  /** Titles of what was undone; null when there is nothing or a gesture goes on. */
-  undo(): string | null;
-  redo(): string | null;
-  subscribe(listener: (change: Change) => void): () => void;
+  private readonly store: Store;
+  private readonly isThing: (categoryId: number) => boolean;
+  private readonly proposalMasks = new Map<number, Mask>();
+  private readonly listeners = new Set<(change: Change) => void>();
+  private current: Gesture | null = null;
+
+  /** Throws RleError where a stored mask is broken. */
+  constructor(options: DocumentOptions) {
+    this.size = options.size;
+    this.kind = options.kind;
+    this.exclusive = options.kind !== "instance";
+    this.isThing = options.isThing;
+    this.newUuid = options.newUuid;
+    this.proposals = options.proposals ?? [];
+    this.history = new History(options.maxHistoryBytes ?? DEFAULT_HISTORY_BYTES);
+    this.store = new Store(this.size, this.exclusive);
+    for (const id of options.dismissed ?? []) this.store.marks.set(id, "dismissed");
+    this.load(options.regions ?? [], options.masks);
+  }
+
+  /** The label map, row-major: 0 = nothing, else the slot of the front-most region. Read only. */
+  get labels(): Uint16Array {
+    return this.store.labels.data;
+  }
+
+  /** Back to front. */
+  get regions(): readonly Region[] {
+    return this.store.sorted;
+  }
+
+  /** The gesture that goes on. */
+  get gesture(): Gesture | null {
+    return this.current;
+  }
+
+  region(uuid: string): Region | null {
+    return this.store.regions.get(uuid) ?? null;
+  }
+
+  bySlot(slot: number): Region | null {
+    const uuid = this.store.uuidOf(slot);
+    return uuid === null ? null : this.region(uuid);
+  }
+
+  /** The slot at a pixel, 0 for nothing and outside of the image. */
+  slotAt(x: number, y: number): number {
+    return this.store.labels.at(x, y);
+  }
+
+  /** The pixels of a region; later changes leave this one as it is. */
+  mask(uuid: string): Mask {
+    if (this.current) return this.current.mask(uuid);
+    return new Mask(this.size, new Map(this.store.mask(uuid).tiles));
+  }
+
+  /** Whether the region covers that pixel, also where others lie in front. */
+  covers(uuid: string, x: number, y: number): boolean {
+    return this.store.mask(uuid).has(Math.floor(x), Math.floor(y));
+  }
+
+  proposal(id: number): Proposal | null {
+    return this.proposals.find((proposal) => proposal.id === id) ?? null;
+  }
+
+  proposalMask(id: number): Mask {
+    const proposal = this.proposal(id);
+    if (!proposal) throw new Error("That proposal is not there.");
+    let mask = this.proposalMasks.get(id);
+    if (!mask) {
+      mask = geometryMask(proposal.geometry, this.size);
+      this.proposalMasks.set(id, mask);
+    }
+    return mask;
+  }
+
+  proposalState(id: number): ProposalState {
+    return this.store.proposalState(id);
+  }
+
+  /**
+   * The region into which a category is painted, where the project has only one per category:
+   * semantic ones, and stuff in panoptic ones. Null when there is none yet, or may be many.
+   */
+  only(categoryId: number): Region | null {
+    if (!this.isSingle(categoryId)) return null;
+    return this.regions.find((region) => region.categoryId === categoryId) ?? null;
+  }
+
+  /** Whether the project has at most one region of that category. */
+  isSingle(categoryId: number): boolean {
+    return this.kind === "semantic" || (this.kind === "panoptic" && !this.isThing(categoryId));
+  }
+
+  /** The region as it is saved; encodes its mask here and now. */
+  stored(uuid: string): StoredRegion | null {
+    const region = this.region(uuid);
+    if (!region) return null;
+    const { slot: _slot, bbox: _bbox, area: _area, geometry, ...fields } = region;
+    return {
+      ...fields,
+      geometry:
+        geometry.type === "mask" ? { type: "mask", counts: this.mask(uuid).counts() } : geometry,
+    };
+  }
+
+  /** Begins a gesture; throws while another one goes on. */
+  begin(title: string, origin: Change["origin"] = "edit"): Gesture {
+    if (this.current) throw new Error("Another gesture goes on.");
+    this.current = new Gesture(
+      title,
+      this.store,
+      {
+        newUuid: this.newUuid,
+        proposal: (id) => this.proposal(id),
+        proposalMask: (id) => this.proposalMask(id),
+        only: (categoryId) => this.only(categoryId),
+        emit: (change) => this.emit(change),
+        ended: (patch) => {
+          this.current = null;
+          if (patch) this.history.push(patch);
+        },
+      },
+      origin,
+    );
+    return this.current;
+  }
+
+  /** One gesture from begin to commit; an error inside cancels it and is thrown on. */
+  edit<Result>(title: string, change: (gesture: Gesture) => Result): Result {
+    const gesture = this.begin(title);
+    try {
+      const result = change(gesture);
+      gesture.commit();
+      return result;
+    } catch (error) {
+      if (this.current === gesture) gesture.cancel();
+      throw error;
+    }
+  }
+
+  /** The title of what was undone; null when there is nothing to undo, or a gesture goes on. */
+  undo(): string | null {
+    const patch = this.current ? null : this.history.takeUndo();
+    if (patch) this.apply(patch, "before");
+    return patch?.title ?? null;
+  }
+
+  redo(): string | null {
+    const patch = this.current ? null : this.history.takeRedo();
+    if (patch) this.apply(patch, "after");
+    return patch?.title ?? null;
+  }
+
+  /** Called after every change; returns the function that ends it. */
+  subscribe(listener: (change: Change) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  private load(regions: readonly StoredRegion[], masks?: ReadonlyMap<string, Mask>): void {
+    const tiles = new Set<number>();
+    let taken = new Mask(this.size);
+    for (const { geometry, ...fields } of [...regions].reverse()) {
+      let mask = masks?.get(fields.uuid) ?? geometryMask(geometry, this.size);
+      if (this.exclusive) {
+        // Stored ones never overlap; those that wait to be sent may.
+        mask = mask.subtract(taken);
+        taken = taken.union(mask);
+      }
+      this.store.masks.set(fields.uuid, mask);
+      this.store.put(fields.uuid, {
+        ...fields,
+        slot: this.store.freeSlot(),
+        geometry: this.exclusive || geometry.type === "mask" ? { type: "mask" } : geometry,
+        bbox: mask.bbox(),
+        area: mask.area(),
+      });
+      for (const index of mask.tiles.keys()) tiles.add(index);
+    }
+    this.store.recompose(tiles);
+  }
+
+  private apply(patch: Patch, side: "before" | "after"): void {
+    const tiles = new Set<number>();
+    const proposals = new Set(patch.proposals.map(({ id }) => id));
+    for (const edit of patch.regions) {
+      const mask = this.store.mask(edit.uuid);
+      for (const tile of edit.tiles) {
+        const wanted = tile[side];
+        if (wanted) mask.tiles.set(tile.index, wanted);
+        else mask.tiles.delete(tile.index);
+        tiles.add(tile.index);
+      }
+      if (edit.before?.order !== edit.after?.order) {
+        for (const index of mask.tiles.keys()) tiles.add(index);
+      }
+      for (const region of [edit.before, edit.after]) {
+        if (region && region.proposalId !== null) proposals.add(region.proposalId);
+      }
+      this.store.put(edit.uuid, edit[side]);
+    }
+    for (const edit of patch.proposals) this.store.marks.set(edit.id, edit[side]);
+    this.emit({
+      dirty: this.store.recompose(tiles),
+      regions: patch.regions.map(({ uuid }) => uuid),
+      proposals: [...proposals],
+      final: true,
+      origin: "edit",
+    });
+  }
+
+  private emit(change: Change): void {
+    for (const listener of [...this.listeners]) listener(change);
+  }
 }
 
-export declare class Gesture {
-  readonly title: string;
-  /** A new region; `geometry` given as stored. */
-  add(region: Partial<RegionFields> & { categoryId: number }): Region;
-  remove(uuid: string): void;
-  update(uuid: string, fields: Partial<Omit<RegionFields, "uuid">>): void;
-  setPolygons(uuid: string, polygons: readonly Polygon[]): void;
-  acceptProposal(id: number, categoryId?: number): Region | null;
-  dismissProposal(id: number): void;
-  restoreProposal(id: number): void;
-  /** False when nothing changed (no history step then). */
-  commit(): boolean;
-  cancel(): void;
+/** The pixels of a geometry. Throws RleError. */
+export function geometryMask(geometry: Geometry, size: Size): Mask {
+  return geometry.type === "mask"
+    ? Mask.fromCounts(size, geometry.counts)
+    : rasterize(geometry.polygons, size);
 }

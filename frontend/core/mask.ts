@@ -285,6 +285,8 @@ export class Mask {
 /** Changes a mask, copying each tile before its first change, and knows how to take it back. */
 export class MaskWriter {
   private readonly before = new Map<number, Tile | undefined>();
+  /** Tiles that nobody else holds. */
+  private readonly own = new Set<number>();
   private lastIndex = -1;
   private last: Tile | undefined;
 
@@ -344,14 +346,19 @@ export class MaskWriter {
     return touched;
   }
 
+  /** The mask as it is now; what is written later does not change it. */
+  snapshot(): Mask {
+    for (const index of this.own) this.settle(index);
+    this.own.clear();
+    this.lastIndex = -1;
+    return new Mask(this.mask.size, new Map(this.mask.tiles));
+  }
+
   /** Drops empty tiles, shares full ones, and returns what changed. The writer is used up. */
   finish(): TileEdit[] {
     const edits: TileEdit[] = [];
     for (const [index, before] of this.before) {
-      let after = normalized(this.mask.tiles.get(index));
-      if (before && after && sameTile(before, after)) after = before;
-      if (after) this.mask.tiles.set(index, after);
-      else this.mask.tiles.delete(index);
+      const after = this.settle(index);
       if (before !== after) edits.push({ index, before, after });
     }
     return edits;
@@ -366,11 +373,21 @@ export class MaskWriter {
     return [...this.before.keys()];
   }
 
+  private settle(index: number): Tile | undefined {
+    const before = this.before.get(index);
+    let after = normalized(this.mask.tiles.get(index));
+    if (before && after && sameTile(before, after)) after = before;
+    if (after) this.mask.tiles.set(index, after);
+    else this.mask.tiles.delete(index);
+    return after;
+  }
+
   private open(index: number): Tile {
     if (index === this.lastIndex) return this.last!;
     let tile = this.mask.tiles.get(index);
-    if (!this.before.has(index)) {
-      this.before.set(index, tile);
+    if (!this.own.has(index)) {
+      this.own.add(index);
+      if (!this.before.has(index)) this.before.set(index, tile);
       tile = tile ? tile.slice() : new Uint32Array(WORDS);
       this.mask.tiles.set(index, tile);
     }
