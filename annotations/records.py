@@ -5,7 +5,7 @@ Coordinates are float pixels of the upright image, x right, y down; pixel (0, 0)
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 Ring = list[float]
 """A flat [x0, y0, x1, y1, …], implicitly closed."""
@@ -73,11 +73,21 @@ class Dataset:
 
 @dataclass(slots=True)
 class Report:
-    """What a reader or writer could not say, item by item."""
+    """What a writer wrote, and what its format could not say, item by item."""
 
     notes: list[str] = field(default_factory=list)
     images: int = 0
     regions: int = 0
+    more: int = 0
+    """Notes beyond MAX_NOTES, counted only."""
+
+    MAX_NOTES: ClassVar[int] = 1000
+
+    def note(self, text: str) -> None:
+        if len(self.notes) < self.MAX_NOTES:
+            self.notes.append(text)
+        else:
+            self.more += 1
 
 
 class DatasetError(ValueError):

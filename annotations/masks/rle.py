@@ -235,6 +235,20 @@ def paste(mask: npt.ArrayLike, size: Size, at: tuple[int, int]) -> str:
     return _from_intervals(starts + x * height, ends + x * height, height * width)
 
 
+def from_labels(labels: npt.NDArray) -> dict[int, str]:
+    """Counts of the mask of each value in a (height, width) integer array, by ascending value."""
+    flat = labels.ravel(order="F")
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1))
+    ends = np.concatenate((starts[1:], [flat.size]))
+    values = flat[starts]
+    order = np.argsort(values, kind="stable")
+    cuts = np.flatnonzero(np.diff(values[order])) + 1
+    return {
+        int(values[group[0]]): _from_intervals(starts[group], ends[group], flat.size)
+        for group in np.split(order, cuts)
+    }
+
+
 def paint(labels: npt.NDArray, counts: str, value: int) -> int:
     """Write the value where the mask is into a (height, width) integer array, in place.
 

@@ -90,6 +90,15 @@ def test_paint_writes_the_mask_and_counts_what_it_hides(stack):
     assert (labels == np.where(stack[1], 9, np.where(stack[0], 7, 0))).all()
 
 
+@given(same_size_masks(3))
+def test_a_label_map_falls_apart_into_masks(stack):
+    labels = stack[0] + 2 * stack[1] + 300 * stack[2]
+    parts = rle.from_labels(labels)
+    assert list(parts) == np.unique(labels).tolist()
+    for value, counts in parts.items():
+        assert counts == rle.encode(labels == value)
+
+
 @given(st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=20))
 def test_runs_of_any_size_survive_the_text(runs):
     assert rle.to_runs(rle.from_runs(runs)).tolist() == runs

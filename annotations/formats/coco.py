@@ -1,0 +1,311 @@
+"""COCO instances: one JSON file of images, annotations and categories.
+
+Polygons without holes stay polygons, vertex for vertex; a region with holes and a mask are RLE:
+compressed, and for crowds as a list of runs, as COCO itself has it (option `uncompressed`: lists
+for all). Area and box are those of the mask. Ids start at 1: COCOeval takes a match with id 0 for
+none. With splits there is one file for each. Source: cocodataset.org, "Data format".
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from annotations.formats.base import (
+    MAX_SIDE,
+    Item,
+    OpenImage,
+    Options,
+    Progress,
+    note_region,
+    walk,
+)
+from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, load, write_document
+from annotations.formats.names import safe_relative
+from annotations.masks import polygons, rle
+from annotations.masks.validation import GeometryError, validate_polygons, validate_runs
+from annotations.masks.validation import validate_mask as validate_counts
+from annotations.records import (
+    CategoryRecord,
+    Dataset,
+    DatasetError,
+    Geometry,
+    ImageRecord,
+    RegionRecord,
+    Report,
+)
+
+
+def read(path: Path, options: Options) -> Dataset:
+    """A JSON file, or a folder that holds one, or one for each split.
+
+    options: `max_bytes` of a file. Ids of annotations or images are left out where one is below 1.
+    """
+    files = _files(path)
+    splits = [
+        _Split(Checked(load(file, file.name, options.get("max_bytes", MAX_BYTES)), ""), file.name)
+        for file in files
+    ]
+    if len(splits) > 1:
+        for split, file in zip(splits, files, strict=True):
+            split.name = file.stem.removeprefix("instances_")
+            if split.categories != splits[0].categories:
+                raise DatasetError("The categories differ from those of the first file.", file.name)
+    _refuse_duplicates(splits)
+    return Dataset(
+        name=path.stem,
+        kind="instance",
+        categories=tuple(splits[0].categories.values()),
+        images=(image for split in splits for image in split.read_images()),
+    )
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    for pattern in (
+        "annotations/instances*.json",
+        "instances*.json",
+        "annotations/*.json",
+        "*.json",
+    ):
+        if found := sorted(path.glob(pattern)):
+            return found
+    raise DatasetError("There is no JSON file in it.")
+
+
+class _Split:
+    """One file, its structure checked. Everything in it refers to what is there, and once."""
+
+    def __init__(self, root: Checked, file: str) -> None:
+        self.name = ""
+        self.file = file
+        self.root = root
+        self.categories = read_categories(root)
+        self.images: dict[int, Checked] = {}
+        self.annotations: dict[int, list[Checked]] = defaultdict(list)
+        self.ids: set[int] = set()
+        self._check_images()
+        self._check_annotations()
+
+    def _check_images(self) -> None:
+        names = set()
+        for image in self.root.children("images"):
+            id = image.integer("id")
+            if id in self.images:
+                raise DatasetError(f"Another image has the id {id}.", image.at("id"))
+            self.images[id] = image
+            name = safe_relative(image.text("file_name", max_length=1024), image.at("file_name"))
+            if name in names:
+                raise DatasetError(f"Another image is named {name}.", image.at("file_name"))
+            names.add(name)
+            image.integer("width", 1, MAX_SIDE)
+            image.integer("height", 1, MAX_SIDE)
+
+    def _check_annotations(self) -> None:
+        for annotation in self.root.children("annotations"):
+            id = annotation.integer("id")
+            if id in self.ids:
+                raise DatasetError(f"Another annotation has the id {id}.", annotation.at("id"))
+            self.ids.add(id)
+            image = annotation.integer("image_id")
+            if image not in self.images:
+                raise DatasetError(f"No image has the id {image}.", annotation.at("image_id"))
+            category = annotation.integer("category_id")
+            if category not in self.categories:
+                raise DatasetError(
+                    f"No category has the id {category}.", annotation.at("category_id")
+                )
+            self.annotations[image].append(annotation)
+
+    def read_images(self) -> Iterator[ImageRecord]:
+        keep_images, keep_regions = min(self.images, default=1) > 0, min(self.ids, default=1) > 0
+        for id, image in self.images.items():
+            size = (image.value["height"], image.value["width"])
+            yield ImageRecord(
+                file_name=image.value["file_name"],
+                width=size[1],
+                height=size[0],
+                regions=tuple(
+                    read_region(annotation, size, order, keep_regions)
+                    for order, annotation in enumerate(self.annotations.pop(id, ()))
+                ),
+                id=id if keep_images else None,
+                split=self.name,
+            )
+
+
+def _refuse_duplicates(splits: list[_Split]) -> None:
+    images: set[int] = set()
+    ids: set[int] = set()
+    for split in splits:
+        if images & split.images.keys() or ids & split.ids:
+            raise DatasetError("An id in this file is in another file as well.", split.file)
+        images |= split.images.keys()
+        ids |= split.ids
+
+
+def read_categories(root: Checked) -> dict[int, CategoryRecord]:
+    """The list under "categories", by id; ids and names are unique."""
+    categories: dict[int, CategoryRecord] = {}
+    names = set()
+    for category in root.children("categories"):
+        id, name = category.integer("id"), category.name("name")
+        if id in categories:
+            raise DatasetError(f"Another category has the id {id}.", category.at("id"))
+        if name.casefold() in names:
+            raise DatasetError(f"Another category is named {name}.", category.at("name"))
+        names.add(name.casefold())
+        categories[id] = CategoryRecord(
+            id=id,
+            name=name,
+            supercategory=category.text("supercategory", ""),
+            color=read_color(category),
+            is_thing=category.flag("isthing") if category.has("isthing") else True,
+        )
+    return categories
+
+
+def read_color(category: Checked) -> str:
+    """#rrggbb from "color", which is that text or [r, g, b]; "" when missing."""
+    value = category.value.get("color")
+    if not value:
+        return ""
+    if isinstance(value, str) and re.fullmatch(r"#[0-9a-fA-F]{6}", value):
+        return value.lower()
+    if isinstance(value, list) and len(value) == 3:
+        parts = [n for n in value if type(n) is int and 0 <= n <= 255]
+        if len(parts) == 3:
+            return "#{:02x}{:02x}{:02x}".format(*parts)
+    raise DatasetError("A colour must be #rrggbb or [r, g, b].", category.at("color"))
+
+
+def read_region(
+    annotation: Checked, size: rle.Size, order: int, keep_id: bool = True
+) -> RegionRecord:
+    """One annotation whose category is known."""
+    return RegionRecord(
+        category_id=annotation.value["category_id"],
+        geometry=read_segmentation(annotation, size),
+        id=annotation.value["id"] if keep_id else None,
+        is_crowd=annotation.flag("iscrowd"),
+        score=annotation.score(),
+        area=annotation.number("area") if annotation.has("area") else None,
+        order=order,
+        attributes=annotation.attributes(),
+    )
+
+
+def read_segmentation(annotation: Checked, size: rle.Size) -> Geometry:
+    """The geometry under "segmentation": a list of polygons, or an RLE of either form."""
+    value, pointer = annotation.get("segmentation"), annotation.at("segmentation")
+    try:
+        if isinstance(value, dict):
+            mask = Checked(value, pointer)
+            counts = mask.get("counts")
+            check = validate_runs if isinstance(counts, list) else validate_counts
+            return Geometry(size, counts=check(counts, mask.get("size"), size, field="mask"))
+        if not isinstance(value, list):
+            raise DatasetError("A segmentation is a list of polygons, or an RLE object.", pointer)
+        if not value:
+            raise DatasetError(
+                "The segmentation is empty; a box alone is no segmentation.", pointer
+            )
+        rings = validate_polygons([[ring] for ring in value], size, field="polygons")
+        return Geometry(size, polygons=rings)
+    except GeometryError as error:
+        raise DatasetError(error.detail, pointer + _pointer_of(error.field))
+
+
+def _pointer_of(field: str) -> str:
+    """polygons[2][0][5] → /2/5 (COCO's polygons have one ring); mask.size → /size."""
+    if field.startswith("mask"):
+        return field.removeprefix("mask").replace(".", "/")
+    indexes = re.findall(r"\d+", field)
+    return "".join(f"/{index}" for index in indexes[:1] + indexes[2:])
+
+
+def write(
+    dataset: Dataset,
+    out: Path,
+    options: Options,
+    report: Report,
+    open_image: OpenImage | None = None,
+    progress: Progress | None = None,
+) -> None:
+    """annotations/instances.json (instances_train.json … with splits) and images/."""
+    spools: dict[str, tuple[Spool, Spool]] = {}
+    for item in walk(dataset, out, report, open_image, progress):
+        split = item.record.split
+        if split not in spools:
+            spools[split] = (Spool(out), Spool(out))
+        images, annotations = spools[split]
+        images.add(
+            {
+                "id": item.id,
+                "file_name": item.name,
+                "width": item.record.width,
+                "height": item.record.height,
+            }
+        )
+        for id, region in item.regions:
+            annotations.add(
+                _annotation(item, id, region, report, bool(options.get("uncompressed")))
+            )
+    for split, (images, annotations) in (spools or {"": (Spool(out), Spool(out))}).items():
+        write_document(
+            out / "annotations" / (f"instances_{split}.json" if split else "instances.json"),
+            {
+                "info": {"description": dataset.name},
+                "licenses": [],
+                "categories": [category_entry(category) for category in dataset.categories],
+                "images": images,
+                "annotations": annotations,
+            },
+        )
+
+
+def category_entry(category: CategoryRecord) -> dict[str, Any]:
+    entry: dict[str, Any] = {
+        "id": category.id,
+        "name": category.name,
+        "supercategory": category.supercategory,
+        "isthing": int(category.is_thing),
+    }
+    return entry | ({"color": category.color} if category.color else {})
+
+
+def _annotation(
+    item: Item, id: int, region: RegionRecord, report: Report, uncompressed: bool
+) -> dict[str, Any]:
+    counts = polygons.geometry_counts(region.geometry)
+    area = rle.area(counts)
+    if not area:
+        note_region(report, item, id, "it covers no pixel.")
+    parts = region.geometry.polygons
+    segmentation: Any
+    if parts is not None and all(len(rings) == 1 for rings in parts):
+        segmentation = [rings[0] for rings in parts]
+    else:
+        if parts is not None:
+            note_region(report, item, id, "it has holes and is written as a mask.")
+        runs = uncompressed or region.is_crowd
+        segmentation = {
+            "size": list(item.size),
+            "counts": rle.to_runs(counts).tolist() if runs else counts,
+        }
+    entry = {
+        "id": id,
+        "image_id": item.id,
+        "category_id": region.category_id,
+        "segmentation": segmentation,
+        "area": area,
+        "bbox": list(rle.bbox(counts, item.size)),
+        "iscrowd": int(region.is_crowd),
+    }
+    if region.score is not None:
+        entry["score"] = region.score
+    if region.attributes:
+        entry["attributes"] = region.attributes
+    return entry
