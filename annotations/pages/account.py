@@ -10,11 +10,11 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
+from knox.models import AuthToken
 
+from annotations.errors import ServiceError
 from annotations.pages.base import page, person, refused
 from annotations.pages.forms import LoginForm
-from annotations.errors import ServiceError
-from annotations.selectors import people as people_selectors
 from annotations.services import people
 
 YEAR = 365 * 24 * 3600
@@ -80,5 +80,9 @@ def revoke_token(request: HttpRequest, key: str) -> HttpResponse:
 def _account(
     request: HttpRequest, form: PasswordChangeForm, secret: str = "", status: int = 200
 ) -> HttpResponse:
-    context = {"form": form, "secret": secret, "tokens": people_selectors.tokens(person(request))}
+    context = {
+        "form": form,
+        "secret": secret,
+        "tokens": AuthToken.objects.filter(user=person(request)).order_by("-created"),
+    }
     return render(request, "annotations/account.html", context, status=status)

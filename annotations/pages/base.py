@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,10 +16,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from annotations import access
 from annotations.errors import ServiceError
-from annotations.models import Annotation, Project, User
+from annotations.models import User
 from annotations.models.projects import Role
 from annotations.selectors import projects as project_selectors
+from annotations.selectors import reviews as review_selectors
 
+Row = TypeVar("Row", bound=Model)
 View = Callable[..., HttpResponse | None]
 
 # (name of the route, title, least role that sees the tab)
@@ -111,17 +114,19 @@ def project_context(
 
     Raises NotFound for an outsider and Forbidden for too low a role.
     """
-    project = access.find(Project.objects, person(request), pk=project_id)
-    role = access.require(person(request), project, least)
-    counts = project_selectors.status_counts(project)
-    waiting = counts[Annotation.Status.SUBMITTED]
+    user = person(request)
+    project = project_selectors.get_project(user, project_id)
+    role = access.require(user, project, least)
+    counts = project_selectors.image_counts([project.pk])[project.pk]
+    can_review = access.at_least(role, Role.REVIEWER)
+    waiting = review_selectors.review_queue(user, project).count() if can_review else 0
     return {
         "project": project,
         "role": role,
         "counts": counts,
         "total": sum(counts.values()),
         "waiting": waiting,
-        "can_review": access.at_least(role, Role.REVIEWER),
+        "can_review": can_review,
         "can_manage": access.at_least(role, Role.MANAGER),
         "is_owner": role == Role.OWNER,
         "current_tab": tab,
@@ -141,3 +146,18 @@ def project_context(
 def is_partial(request: HttpRequest) -> bool:
     """Whether htmx asks for a part of the page."""
     return request.headers.get("HX-Request") == "true"
+
+
+def keyset(
+    rows: QuerySet[Row], after: str | None, limit: int, *, descending: bool = False
+) -> tuple[list[Row], int | None]:
+    """At most `limit` of `rows` past the id `after`, and the id to ask for the next ones with.
+
+    The cost does not grow with how far one has come. A cursor that is no id is none.
+    """
+    order = "-pk" if descending else "pk"
+    if after and after.isdecimal() and len(after) < 19:
+        rows = rows.filter(**{"pk__lt" if descending else "pk__gt": int(after)})
+    found = list(rows.order_by(order)[: limit + 1])
+    more = len(found) > limit
+    return found[:limit], found[limit - 1].pk if more else None

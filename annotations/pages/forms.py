@@ -27,7 +27,11 @@ class NewProjectForm(forms.Form):
     categories = forms.CharField(
         required=False,
         widget=forms.Textarea(
-            attrs={"rows": 9, "placeholder": "car\nperson\nroad #7a7f87 stuff", "spellcheck": "false"}
+            attrs={
+                "rows": 9,
+                "placeholder": "car\nperson\nroad #7a7f87 stuff",
+                "spellcheck": "false",
+            }
         ),
     )
     guidelines = forms.CharField(

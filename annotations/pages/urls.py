@@ -2,9 +2,75 @@
 
 from django.urls import path
 
-from annotations.pages import editor
+from annotations.pages import (
+    account,
+    datasets,
+    editor,
+    images,
+    jobs,
+    members,
+    projects,
+    reviews,
+    settings,
+)
 
 app_name = "pages"
 urlpatterns = [
+    path("login", account.login, name="login"),
+    path("logout", account.logout, name="logout"),
+    path("theme", account.theme, name="theme"),
+    path("account", account.account, name="account"),
+    path("account/tokens", account.make_token, name="make_token"),
+    path("account/tokens/<str:key>/revoke", account.revoke_token, name="revoke_token"),
+    path("", projects.projects, name="projects"),
+    path("projects/new", projects.new_project, name="new_project"),
+    path("projects/new/categories", projects.preview_categories, name="preview_categories"),
+    path("projects/<int:project_id>", projects.project, name="project"),
+    path("projects/<int:project_id>/next", projects.next_image, name="next"),
+    path("projects/<int:project_id>/upload", images.upload, name="upload"),
+    path("projects/<int:project_id>/images/delete", projects.delete_images, name="delete_images"),
+    path("projects/<int:project_id>/settings", settings.settings, name="settings"),
+    path("projects/<int:project_id>/archive", settings.archive_project, name="archive_project"),
+    path("projects/<int:project_id>/restore", settings.restore_project, name="restore_project"),
+    path("projects/<int:project_id>/delete", settings.delete_project, name="delete_project"),
+    path("projects/<int:project_id>/categories", settings.add_category, name="add_category"),
+    path(
+        "projects/<int:project_id>/categories/<int:category_id>",
+        settings.change_category,
+        name="change_category",
+    ),
+    path(
+        "projects/<int:project_id>/categories/<int:category_id>/move",
+        settings.move_category,
+        name="move_category",
+    ),
+    path(
+        "projects/<int:project_id>/categories/<int:category_id>/archive",
+        settings.archive_category,
+        name="archive_category",
+    ),
+    path(
+        "projects/<int:project_id>/categories/<int:category_id>/restore",
+        settings.restore_category,
+        name="restore_category",
+    ),
+    path("projects/<int:project_id>/members", members.members, name="members"),
+    path(
+        "projects/<int:project_id>/members/<int:member_id>",
+        members.change_member,
+        name="change_member",
+    ),
+    path(
+        "projects/<int:project_id>/members/<int:member_id>/remove",
+        members.remove_member,
+        name="remove_member",
+    ),
+    path("projects/<int:project_id>/review", reviews.review, name="review"),
+    path("projects/<int:project_id>/export", datasets.export, name="export"),
+    path("projects/<int:project_id>/import", datasets.import_, name="import"),
+    path("projects/<int:project_id>/jobs", jobs.jobs, name="jobs"),
+    path("jobs/<int:job_id>", jobs.job, name="job"),
+    path("jobs/<int:job_id>/cancel", jobs.cancel, name="cancel_job"),
+    path("jobs/<int:job_id>/retry", jobs.retry, name="retry_job"),
     path("images/<int:image_id>/edit", editor.edit, name="edit"),
 ]

@@ -4,14 +4,25 @@ import { type FoundFile, filesOfDrop, looksLikeImage } from "./files";
 
 const AT_ONCE = 3;
 const TRIES = 4;
+const SHOWN_ERRORS = 5;
+const FINAL: readonly State[] = ["done", "queued", "known"];
 
-type State = "waiting" | "sending" | "checking" | "done" | "known" | "failed" | "cancelled";
+type State =
+  | "waiting"
+  | "sending"
+  | "checking"
+  | "done"
+  | "queued"
+  | "known"
+  | "failed"
+  | "cancelled";
 
 const WORDS: Record<State, string> = {
   waiting: "waiting",
   sending: "uploading",
   checking: "checking",
   done: "done",
+  queued: "unpacking",
   known: "already there",
   failed: "failed",
   cancelled: "cancelled",
@@ -21,6 +32,12 @@ interface Refusal {
   readonly code?: string;
   readonly detail?: string;
   readonly hint?: string;
+}
+
+/** The API's answer: an error, or what became of the file or of each image of the zip. */
+interface Body extends Refusal {
+  readonly results?: readonly { readonly error: Refusal | null }[];
+  readonly jobs?: readonly unknown[];
 }
 
 /** What the server said about one request. */
@@ -67,7 +84,7 @@ class Upload {
     this.state = state;
     this.word.textContent = WORDS[state];
     this.row.dataset.state = state;
-    this.bar.value = state === "done" || state === "known" ? this.bar.max : this.sent;
+    this.bar.value = FINAL.includes(state) ? this.bar.max : this.sent;
     this.detail.textContent = detail;
     this.detail.hidden = detail === "";
     this.detail.className = state === "failed" ? "detail errors" : "detail muted";
@@ -125,12 +142,14 @@ export function setUpUploads(form: HTMLElement): void {
   function draw(): void {
     const count = (state: State) => uploads.filter((u) => u.state === state).length;
     const failed = count("failed") + count("cancelled");
-    const ready = count("done") + count("known");
-    const words = [`${ready} of ${uploads.length} uploaded`];
-    if (count("known")) words.push(`${count("known")} already there`);
-    if (count("failed")) words.push(`${count("failed")} failed`);
-    if (count("cancelled")) words.push(`${count("cancelled")} cancelled`);
-    summary.textContent = words.join(", ");
+    const ready = uploads.filter((u) => FINAL.includes(u.state)).length;
+    const images = uploads.reduce((sum, u) => sum + u.images, 0);
+    const parts = [`${ready} of ${uploads.length} uploaded`];
+    if (images !== count("done")) parts.push(`${images} images added`);
+    if (count("known")) parts.push(`${count("known")} already there`);
+    if (count("failed")) parts.push(`${count("failed")} failed`);
+    if (count("cancelled")) parts.push(`${count("cancelled")} cancelled`);
+    summary.textContent = parts.join(", ");
     skippedNote.textContent = skipped
       ? `${skipped} file${skipped === 1 ? " that is no image was" : "s that are no images were"} left out.`
       : "";
@@ -210,18 +229,13 @@ async function send(
       await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
       continue;
     } else {
-      conclude(upload, reply);
+      const { state, detail, images } = outcome(reply);
+      upload.images = images;
+      upload.show(state, detail);
     }
     refresh();
     return;
   }
-}
-
-function conclude(upload: Upload, reply: Reply): void {
-  const error = refusalIn(reply);
-  if (!error) upload.show("done");
-  else if (error.code === "duplicate") upload.show("known", error.detail);
-  else upload.show("failed", `${error.detail ?? ""} ${error.hint ?? ""}`.trim());
 }
 
 /** One request with one file in it. Null: a person cancelled it. Status 0: it never arrived. */
@@ -274,17 +288,34 @@ function cookie(name: string): string {
   return decodeURIComponent(found?.slice(name.length + 1) ?? "");
 }
 
-/** The error of the one file in the reply, undefined when it was taken. */
-function refusalIn(reply: Reply): Refusal | undefined {
-  if (reply.status === 0) {
-    return { detail: "The server could not be reached.", hint: "Check the connection and retry." };
-  }
-  if (reply.status === 401) {
-    return { detail: "You are logged out.", hint: "Log in in another tab, then retry." };
-  }
-  const body = reply.body as ({ results?: { error?: Refusal | null }[] } & Refusal) | null;
+/** What became of the one file in the request, in words. */
+function outcome(reply: Reply): { state: State; detail: string; images: number } {
+  const refused = (detail: string) => ({ state: "failed" as State, detail, images: 0 });
+  if (reply.status === 0) return refused("The server could not be reached. Retry when it can.");
+  if (reply.status === 401)
+    return refused("You are logged out. Log in in another tab, then retry.");
+  const body = reply.body as Body | null;
   if (reply.status >= 400) {
-    return body?.detail ? body : { detail: `The server answered ${reply.status}.`, hint: "Retry." };
+    if (body?.code === "duplicate") return { state: "known", detail: body.detail ?? "", images: 0 };
+    return refused(body?.detail ? words(body) : `The server answered ${reply.status}. Retry.`);
   }
-  return body?.results?.[0]?.error ?? undefined;
+  if (body?.jobs?.length) {
+    return {
+      state: "queued",
+      detail: "A worker unpacks it; see Jobs for how far it is.",
+      images: 0,
+    };
+  }
+  const results = body?.results ?? [];
+  const errors = results.flatMap((result) => (result.error ? [result.error] : []));
+  const bad = errors.filter((error) => error.code !== "duplicate");
+  const notes = [];
+  if (results.length > 1) notes.push(`${results.length - errors.length} images added.`);
+  if (errors.length > bad.length) notes.push(`${errors.length - bad.length} were already there.`);
+  if (bad.length) notes.push(`${bad.length} refused:`, ...bad.slice(0, SHOWN_ERRORS).map(words));
+  return { state: "done", detail: notes.join(" "), images: results.length - errors.length };
+}
+
+function words(refusal: Refusal): string {
+  return `${refusal.detail ?? ""} ${refusal.hint ?? ""}`.trim();
 }

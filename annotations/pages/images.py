@@ -1,0 +1,47 @@
+"""The upload page. Its script sends file by file through the API; here is the plain form."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods
+
+from annotations.errors import ServiceError
+from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
+from annotations.models import Project
+from annotations.models.projects import Role
+from annotations.pages.base import page, person, project_context
+from annotations.services import ingest
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
+def upload(request: HttpRequest, project_id: int) -> HttpResponse:
+    context = project_context(request, project_id, "pages:upload", Role.MANAGER)
+    context["max_bytes"] = settings.MAX_IMAGE_BYTES
+    context["max_megapixels"] = settings.MAX_IMAGE_PIXELS // 1_000_000
+    if request.method == "POST":
+        context["results"] = [
+            _take(request, context["project"], file) for file in request.FILES.getlist("files")
+        ]
+    return render(request, "annotations/upload.html", context)
+
+
+def _take(request: HttpRequest, project: Project, file: UploadedFile) -> dict[str, Any]:
+    """`{name, said, error}` for one file."""
+    name = file.name or "unnamed"
+    user = person(request)
+    try:
+        if sniff(file.read(HEAD_BYTES)) is not ZIP:
+            ingest.add_image(user, project, file, name)
+            return {"name": name, "said": "done"}
+        file.seek(0)
+        partial = request.POST.get("allow_partial") == "true"
+        took = ingest.upload_zip(user, project, file, name, allow_partial=partial)
+        if isinstance(took, ingest.ZipResult):
+            return {"name": name, "said": f"{len(took.added)} images"}
+        return {"name": name, "said": "unpacking"}
+    except ServiceError as error:
+        return {"name": name, "said": "refused", "error": error.body}

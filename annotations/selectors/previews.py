@@ -1,0 +1,38 @@
+"""The small pictures and names that lists show beside their rows."""
+
+from collections.abc import Iterable
+
+from django.db.models import Count, F, OuterRef, Q, Subquery
+
+from annotations.access import require
+from annotations.models import Annotation, Image, Project, User
+from annotations.models.annotations import AnnotationQuerySet
+from annotations.models.projects import ProjectQuerySet, Role
+
+MOSAIC = 4
+
+
+def with_mosaic(projects: ProjectQuerySet) -> ProjectQuerySet:
+    """Each with the ids of its first images as `mosaic_0` … `mosaic_3`, or None."""
+    first = Image.objects.filter(project=OuterRef("pk")).order_by("pk").values("pk")
+    return projects.annotate(**{f"mosaic_{n}": Subquery(first[n : n + 1]) for n in range(MOSAIC)})
+
+
+def mosaic_of(project: Project) -> list[int]:
+    """The image ids that `with_mosaic` gave the project."""
+    found = (getattr(project, f"mosaic_{n}") for n in range(MOSAIC))
+    return [pk for pk in found if pk is not None]
+
+
+def with_region_count(annotations: AnnotationQuerySet) -> AnnotationQuerySet:
+    """Each with the number of regions that are not deleted, as `region_count`."""
+    return annotations.annotate(
+        region_count=Count("regions", filter=Q(regions__deleted_at__isnull=True))
+    )
+
+
+def annotators(user, project: Project) -> Iterable[User]:
+    """Who has labeled in the project; for those who may see everybody's work only."""
+    require(user, project, Role.REVIEWER)
+    working = Annotation.objects.filter(project=project).order_by().values("annotator")
+    return User.objects.filter(pk__in=working).order_by(F("username"))
