@@ -23,6 +23,7 @@ from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import QuerySet
 
 from annotations.errors import ServiceError
 from annotations.models import StoredFile
@@ -165,10 +166,11 @@ def local(name: str, folder: Path) -> Path:
         return target
 
 
-def collect() -> int:
-    """Remove content that no image uses any more. Returns how many were removed."""
+def collect(contents: QuerySet[StoredFile] | None = None) -> int:
+    """Remove content (of `contents`, or any) that no image uses. Returns how many were removed."""
     removed = 0
-    for file in StoredFile.objects.filter(images__isnull=True).iterator():
+    contents = StoredFile.objects.all() if contents is None else contents
+    for file in contents.filter(images__isnull=True).iterator():
         with transaction.atomic():
             unused = StoredFile.objects.select_for_update(of=("self",)).filter(pk=file.pk)
             if not unused.exists() or file.images.exists():

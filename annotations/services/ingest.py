@@ -219,7 +219,7 @@ def delete_image(user, image: Image) -> None:
     """
     require(user, image.project_id, Role.MANAGER)
     image.delete()
-    files.collect()
+    files.collect(StoredFile.objects.filter(pk=image.file_id))
 
 
 # --- zips ---------------------------------------------------------------------------------------
@@ -257,7 +257,10 @@ def _add_zip(
             progress(number, len(images.entries))
             try:
                 with zips.reading(archive, entry.name) as source:
-                    prepared.append(prepare(source, entry.name, folder))
+                    item = prepare(source, entry.name, folder)
+                if item.bytes != entry.size:
+                    raise zips.damaged(entry.name)
+                prepared.append(item)
             except ServiceError as error:
                 if error.status == 507:
                     raise

@@ -87,7 +87,11 @@ def reading(archive: zipfile.ZipFile, name: str) -> Iterator[BinaryIO]:
         with archive.open(name) as file:
             yield file  # type: ignore[misc]
     except (*_DAMAGED, RuntimeError):
-        raise refuse(f"“{name}” is damaged inside the zip.", name)
+        raise damaged(name)
+
+
+def damaged(name: str) -> ServiceError:
+    return refuse(f"“{name}” is damaged inside the zip.", name)
 
 
 def _check_entry(info: zipfile.ZipInfo) -> None:

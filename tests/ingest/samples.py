@@ -45,6 +45,10 @@ def with_chunk(data: bytes, extra: bytes) -> bytes:
     return data[:33] + extra + data[33:]
 
 
+def opened(data: bytes) -> io.BytesIO:
+    return io.BytesIO(data)
+
+
 def zipped(entries: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", compression) as archive:
