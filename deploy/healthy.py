@@ -18,7 +18,7 @@ def worker() -> bool:
     """Whether a worker of this container answers the broker."""
     from labeler import celery_app
 
-    answers = celery_app.control.ping(timeout=5)
+    answers = celery_app.control.ping(timeout=5) or []
     return any(name.endswith(f"@{socket.gethostname()}") for answer in answers for name in answer)
 
 

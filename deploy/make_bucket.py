@@ -14,7 +14,7 @@ def main() -> None:
     from botocore.exceptions import ClientError
     from django.core.files.storage import default_storage
 
-    bucket = default_storage.bucket
+    bucket = default_storage.bucket  # type: ignore[attr-defined]  # of S3Storage
     try:
         bucket.meta.client.head_bucket(Bucket=bucket.name)
         print(f"The bucket {bucket.name} is there.")
