@@ -19,7 +19,13 @@ const fields = (uuid: string, categoryId: number, order = 0) => ({
   proposalId: null,
 });
 
-function rectRegion(uuid: string, categoryId: number, x: number, y: number, side: number): StoredRegion {
+function rectRegion(
+  uuid: string,
+  categoryId: number,
+  x: number,
+  y: number,
+  side: number,
+): StoredRegion {
   const spans = rectSpans(SIZE, { x, y, width: side, height: side });
   const counts = Mask.fromBitmap(
     SIZE,
@@ -56,9 +62,19 @@ const step = fc.oneof(
     shape: fc.constantFrom("round" as const, "square" as const),
     locked: fc.option(fc.nat(5)),
   }),
-  fc.record({ do: fc.constantFrom("polygons" as const), which: fc.nat(9), rings: fc.array(ring, { minLength: 1, maxLength: 2 }) }),
-  fc.record({ do: fc.constantFrom("remove" as const, "order" as const, "category" as const), which: fc.nat(9) }),
-  fc.record({ do: fc.constantFrom("accept" as const, "dismiss" as const, "restore" as const), which: fc.nat(2) }),
+  fc.record({
+    do: fc.constantFrom("polygons" as const),
+    which: fc.nat(9),
+    rings: fc.array(ring, { minLength: 1, maxLength: 2 }),
+  }),
+  fc.record({
+    do: fc.constantFrom("remove" as const, "order" as const, "category" as const),
+    which: fc.nat(9),
+  }),
+  fc.record({
+    do: fc.constantFrom("accept" as const, "dismiss" as const, "restore" as const),
+    which: fc.nat(2),
+  }),
 );
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
@@ -74,7 +90,8 @@ function perform(doc: Document, gesture: Gesture, one: Step): void {
       const locks = new Uint8Array(65536).fill(1);
       if (one.locked !== null) locks[one.locked] = 0;
       if (one.do === "erase") {
-        if (doc.exclusive || region) gesture.erase(doc.exclusive ? null : region!.uuid, spans, locks);
+        if (doc.exclusive || region)
+          gesture.erase(doc.exclusive ? null : region!.uuid, spans, locks);
         return;
       }
       const target =
@@ -100,7 +117,8 @@ function perform(doc: Document, gesture: Gesture, one: Step): void {
       if (region && !doc.only(category)) gesture.update(region.uuid, { categoryId: category });
       return;
     case "accept":
-      if (doc.proposalState(one.which + 1) === "open") gesture.acceptProposal(one.which + 1, category);
+      if (doc.proposalState(one.which + 1) === "open")
+        gesture.acceptProposal(one.which + 1, category);
       return;
     case "dismiss":
       gesture.dismissProposal(one.which + 1);
@@ -114,7 +132,13 @@ describe.each(["semantic", "instance", "panoptic"] as const)("a %s document", (k
   test("undo, redo and cancel bring back every state; the label map is what the masks say", () => {
     fc.assert(
       fc.property(
-        fc.array(fc.record({ steps: fc.array(step, { minLength: 1, maxLength: 3 }), cancel: fc.boolean() }), { minLength: 1, maxLength: 7 }),
+        fc.array(
+          fc.record({
+            steps: fc.array(step, { minLength: 1, maxLength: 3 }),
+            cancel: fc.boolean(),
+          }),
+          { minLength: 1, maxLength: 7 },
+        ),
         fc.array(fc.boolean(), { maxLength: 12 }),
         (gestures, walk) => {
           const doc = newDocument({ kind, proposals });
@@ -198,7 +222,9 @@ describe("exclusive documents", () => {
 
   test("a semantic project has one region per category", () => {
     const doc = newDocument({ regions: [rectRegion("a", 1, 20, 20, 10)] });
-    expect(() => doc.edit("second", (gesture) => gesture.add({ categoryId: 1 }))).toThrow("already");
+    expect(() => doc.edit("second", (gesture) => gesture.add({ categoryId: 1 }))).toThrow(
+      "already",
+    );
     expect(doc.gesture).toBeNull();
   });
 
@@ -233,14 +259,21 @@ describe("instance documents", () => {
     });
     const [a, b] = [doc.region("a")!.slot, doc.region("b")!.slot];
     expect(doc.slotAt(25, 25)).toBe(b);
-    doc.edit("erase", (gesture) => gesture.erase("b", rectSpans(SIZE, { x: 24, y: 24, width: 3, height: 3 })));
+    doc.edit("erase", (gesture) =>
+      gesture.erase("b", rectSpans(SIZE, { x: 24, y: 24, width: 3, height: 3 })),
+    );
     expect(doc.slotAt(25, 25)).toBe(a);
     doc.edit("front", (gesture) => gesture.update("a", { order: 2 }));
     expect(doc.slotAt(21, 21)).toBe(a);
   });
 
   test("polygon vertices come back as they were", () => {
-    const polygons = [[[10.25, 10.5, 80.125, 12, 60, 90.75], [30, 30, 40, 30, 40, 40]]];
+    const polygons = [
+      [
+        [10.25, 10.5, 80.125, 12, 60, 90.75],
+        [30, 30, 40, 30, 40, 40],
+      ],
+    ];
     const doc = newDocument({ kind: "instance" });
     const uuid = doc.edit("add", (gesture) => gesture.add({ categoryId: 10, polygons }).uuid);
     expect(doc.stored(uuid)!.geometry).toEqual({ type: "polygons", polygons });

@@ -4,15 +4,7 @@ import { rasterize } from "./rasterize";
 import { EMPTY_RECT, intersects, unionRect } from "./rect";
 import { Spans } from "./spans";
 import type { Store } from "./store";
-import type {
-  Change,
-  Polygon,
-  Proposal,
-  ProposalState,
-  Rect,
-  Region,
-  RegionFields,
-} from "./types";
+import type { Change, Polygon, Proposal, ProposalState, Rect, Region, RegionFields } from "./types";
 
 /** What a gesture needs of its document. */
 export interface GestureHost {
@@ -230,7 +222,8 @@ export class Gesture {
   cancel(): void {
     this.check();
     const tiles = new Set<number>();
-    for (const writer of this.writers.values()) for (const index of writer.revert()) tiles.add(index);
+    for (const writer of this.writers.values())
+      for (const index of writer.revert()) tiles.add(index);
     for (const [uuid, before] of this.before) {
       if (this.store.regions.get(uuid)?.order !== before?.order) {
         for (const index of this.store.mask(uuid).tiles.keys()) tiles.add(index);

@@ -56,7 +56,7 @@ function crossings(ring: Ring, size: Size): Float64Array {
     if (u !== lastU && !Number.isNaN(lastU)) {
       const x = ((u < lastU ? u : u - 1) + 0.5) / FINE - 0.5;
       if (Number.isInteger(x) && x >= 0 && x <= width - 1) {
-        const y = ((v < lastV ? v : lastV) + 0.5) / FINE - 0.5;
+        const y = (Math.min(v, lastV) + 0.5) / FINE - 0.5;
         found.push(x * height + Math.ceil(Math.min(Math.max(y, 0), height)));
       }
     }

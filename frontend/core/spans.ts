@@ -66,7 +66,15 @@ export function stroke(
   let last = from;
   for (const sample of samples) {
     const radius = nibRadius(nib, sample);
-    sweep(spans, nib.shape, last ?? sample, sample, last ? nibRadius(nib, last) : radius, radius, last !== null);
+    sweep(
+      spans,
+      nib.shape,
+      last ?? sample,
+      sample,
+      last ? nibRadius(nib, last) : radius,
+      radius,
+      last !== null,
+    );
     spans.add(Math.floor(sample.x), Math.floor(sample.y), Math.floor(sample.y) + 1);
     last = sample;
   }

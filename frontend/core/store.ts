@@ -99,7 +99,8 @@ export class Store {
       const mine = this.mask(uuid).tiles;
       // Through the smaller of the two: many regions, few tiles, or the other way round.
       if (mine.size < tiles.size) {
-        for (const [index, tile] of mine) if (tiles.has(index)) this.labels.drawTile(index, tile, slot);
+        for (const [index, tile] of mine)
+          if (tiles.has(index)) this.labels.drawTile(index, tile, slot);
       } else {
         for (const index of tiles) {
           const tile = mine.get(index);

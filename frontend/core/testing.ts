@@ -63,5 +63,6 @@ export function checkDocument(doc: Document): void {
     }
   }
   const wrong = composite.findIndex((slot, i) => slot !== doc.labels[i]);
-  if (wrong >= 0) throw new Error(`Label ${doc.labels[wrong]} instead of ${composite[wrong]} at ${wrong}.`);
+  if (wrong >= 0)
+    throw new Error(`Label ${doc.labels[wrong]} instead of ${composite[wrong]} at ${wrong}.`);
 }

@@ -112,7 +112,11 @@ export type ProposalState = "open" | "accepted" | "dismissed";
 
 /** What a person gave the assist tool. Pixels of the upright image. */
 export interface Prompts {
-  readonly points: readonly { readonly x: number; readonly y: number; readonly positive: boolean }[];
+  readonly points: readonly {
+    readonly x: number;
+    readonly y: number;
+    readonly positive: boolean;
+  }[];
   readonly box: Rect | null;
   /** The mask to refine. */
   readonly mask: Rle | null;
@@ -138,12 +142,46 @@ export interface Modifiers {
 
 /** What a tool wants drawn over the picture: the canvas knows how, the tool knows what. */
 export type Overlay =
-  | { readonly kind: "path"; readonly points: readonly number[]; readonly closed: boolean; readonly style: "draft" | "edge" | "cut" | "guide" }
-  | { readonly kind: "handle"; readonly x: number; readonly y: number; readonly style: "vertex" | "midpoint" | "active" | "positive" | "negative" }
-  | { readonly kind: "circle"; readonly x: number; readonly y: number; readonly radius: number; readonly style: "brush" | "eraser" }
-  | { readonly kind: "square"; readonly x: number; readonly y: number; readonly radius: number; readonly style: "brush" | "eraser" }
-  | { readonly kind: "box"; readonly x: number; readonly y: number; readonly width: number; readonly height: number; readonly style: "draft" | "selection" }
-  | { readonly kind: "mask"; readonly counts: string; readonly size: readonly [number, number]; readonly style: "preview" | "proposal" };
+  | {
+      readonly kind: "path";
+      readonly points: readonly number[];
+      readonly closed: boolean;
+      readonly style: "draft" | "edge" | "cut" | "guide";
+    }
+  | {
+      readonly kind: "handle";
+      readonly x: number;
+      readonly y: number;
+      readonly style: "vertex" | "midpoint" | "active" | "positive" | "negative";
+    }
+  | {
+      readonly kind: "circle";
+      readonly x: number;
+      readonly y: number;
+      readonly radius: number;
+      readonly style: "brush" | "eraser";
+    }
+  | {
+      readonly kind: "square";
+      readonly x: number;
+      readonly y: number;
+      readonly radius: number;
+      readonly style: "brush" | "eraser";
+    }
+  | {
+      readonly kind: "box";
+      readonly x: number;
+      readonly y: number;
+      readonly width: number;
+      readonly height: number;
+      readonly style: "draft" | "selection";
+    }
+  | {
+      readonly kind: "mask";
+      readonly counts: string;
+      readonly size: readonly [number, number];
+      readonly style: "preview" | "proposal";
+    };
 
 /**
  * A tool is a small state machine. It gets input in image pixels, changes the document through

@@ -18,17 +18,20 @@ interface RleCase {
 }
 
 describe("RLE as pycocotools has it", () => {
-  test.each(read("rle") as RleCase[])("$name", ({ size: [height, width], runs, counts, area, bbox }) => {
-    const size = { width, height };
-    expect(countsToRuns(counts, size)).toEqual(runs);
-    expect(runsToCounts(runs)).toBe(counts);
-    const mask = Mask.fromCounts(size, counts);
-    expect(mask.counts()).toBe(counts);
-    expect(mask.area()).toBe(area);
-    const box = mask.bbox();
-    expect([box.x, box.y, box.width, box.height]).toEqual(bbox);
-    expect(Mask.unpack(mask.pack()).counts()).toBe(counts);
-  });
+  test.each(read("rle") as RleCase[])(
+    "$name",
+    ({ size: [height, width], runs, counts, area, bbox }) => {
+      const size = { width, height };
+      expect(countsToRuns(counts, size)).toEqual(runs);
+      expect(runsToCounts(runs)).toBe(counts);
+      const mask = Mask.fromCounts(size, counts);
+      expect(mask.counts()).toBe(counts);
+      expect(mask.area()).toBe(area);
+      const box = mask.bbox();
+      expect([box.x, box.y, box.width, box.height]).toEqual(bbox);
+      expect(Mask.unpack(mask.pack()).counts()).toBe(counts);
+    },
+  );
 
   test.each(["0", "0`n", "0`n10000", "\x7f", "0`n1\u00e9", "P", "PPPPPPPPPPPPP"])(
     "%j is refused",
@@ -47,9 +50,12 @@ interface PolygonCase {
 }
 
 describe("polygons filled as pycocotools does", () => {
-  test.each(read("polygons") as PolygonCase[])("$name", ({ size: [height, width], polygons, counts, area }) => {
-    const mask = rasterize(polygons, { width, height });
-    expect(mask.counts()).toBe(counts);
-    expect(mask.area()).toBe(area);
-  });
+  test.each(read("polygons") as PolygonCase[])(
+    "$name",
+    ({ size: [height, width], polygons, counts, area }) => {
+      const mask = rasterize(polygons, { width, height });
+      expect(mask.counts()).toBe(counts);
+      expect(mask.area()).toBe(area);
+    },
+  );
 });

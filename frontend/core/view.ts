@@ -1,4 +1,5 @@
 import type { Document } from "./document";
+import { MAX_SLOT } from "./store";
 import type { Region } from "./types";
 
 export interface ViewState {
@@ -81,7 +82,9 @@ export class View {
 
   toggle(uuid: string): void {
     const { selection } = this.current;
-    this.select(...(selection.includes(uuid) ? selection.filter((u) => u !== uuid) : [...selection, uuid]));
+    this.select(
+      ...(selection.includes(uuid) ? selection.filter((u) => u !== uuid) : [...selection, uuid]),
+    );
   }
 
   isVisible(region: Region): boolean {
@@ -97,12 +100,15 @@ export class View {
 
   /** Indexed by slot: 1 where painting may change the pixel. */
   mayPaint(doc: Document): Uint8Array {
-    const table = new Uint8Array(65536);
-    if (this.current.onlyUnlabeled) {
-      table[0] = 1;
-      return table;
-    }
-    table.fill(1);
+    if (!this.current.onlyUnlabeled) return this.mayErase(doc);
+    const table = new Uint8Array(MAX_SLOT + 1);
+    table[0] = 1;
+    return table;
+  }
+
+  /** Indexed by slot: 1 where erasing may change the pixel. */
+  mayErase(doc: Document): Uint8Array {
+    const table = new Uint8Array(MAX_SLOT + 1).fill(1);
     for (const region of doc.regions) if (this.isLocked(region)) table[region.slot] = 0;
     return table;
   }

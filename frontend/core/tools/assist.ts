@@ -1,0 +1,166 @@
+import { Mask } from "../mask";
+import type {
+  Candidate,
+  Modifiers,
+  Overlay,
+  Point,
+  PointerSample,
+  Prompts,
+  Rect,
+  Tool,
+} from "../types";
+import { clampPoint, DRAG, distance, inImage, paintOnce } from "./common";
+import type { ToolContext } from "./context";
+
+type PromptPoint = Prompts["points"][number];
+
+/**
+ * Clicks and a box are sent to the prompt engine, its masks are shown, Enter takes one. Alt makes a
+ * negative click, dragging a box; Tab or a number chooses among the masks, Backspace takes the last
+ * prompt back.
+ */
+class AssistTool implements Tool {
+  readonly name = "assist";
+  readonly cursor = "crosshair";
+  private points: PromptPoint[] = [];
+  private box: Rect | null = null;
+  private candidates: readonly Candidate[] = [];
+  private chosen = 0;
+  private start: Point | null = null;
+  private end: Point | null = null;
+  /** Of the last question; answers to older ones are dropped. */
+  private question = 0;
+  private waiting = false;
+
+  constructor(private readonly context: ToolContext) {}
+
+  pointerDown(samples: readonly PointerSample[]): void {
+    this.start = samples[0] ?? null;
+    this.end = this.start;
+  }
+
+  pointerMove(samples: readonly PointerSample[]): void {
+    if (this.start) this.end = samples.at(-1) ?? this.end;
+  }
+
+  pointerUp(samples: readonly PointerSample[], modifiers: Modifiers): void {
+    this.pointerMove(samples);
+    const { start } = this;
+    const box = this.dragged();
+    this.start = null;
+    this.end = null;
+    if (!start) return;
+    if (box) this.box = box;
+    else if (inImage(this.context.doc.size, start)) {
+      this.points = [...this.points, { x: start.x, y: start.y, positive: !modifiers.alt }];
+    } else return;
+    this.ask();
+  }
+
+  key(key: string): boolean {
+    if (key === "Enter" && this.candidates.length > 0) this.accept();
+    else if (key === "Tab" && this.candidates.length > 1) {
+      this.chosen = (this.chosen + 1) % this.candidates.length;
+    } else if (/^[1-9]$/.test(key) && this.candidates.length > 1) {
+      this.chosen = Math.min(Number(key), this.candidates.length) - 1;
+    } else if (key === "Backspace" && this.hasPrompts()) {
+      if (this.points.length > 0) this.points = this.points.slice(0, -1);
+      else this.box = null;
+      this.candidates = [];
+      this.ask();
+    } else return false;
+    return true;
+  }
+
+  cancel(): boolean {
+    const any = this.hasPrompts() || this.start !== null;
+    this.points = [];
+    this.box = null;
+    this.candidates = [];
+    this.chosen = 0;
+    this.start = null;
+    this.end = null;
+    this.waiting = false;
+    this.question++;
+    return any;
+  }
+
+  overlays(): readonly Overlay[] {
+    const overlays: Overlay[] = [];
+    const candidate = this.candidates[this.chosen];
+    if (candidate) overlays.push({ kind: "mask", ...candidate.mask, style: "preview" });
+    const box = this.dragged() ?? this.box;
+    if (box) overlays.push({ kind: "box", ...box, style: "draft" });
+    for (const { x, y, positive } of this.points) {
+      overlays.push({ kind: "handle", x, y, style: positive ? "positive" : "negative" });
+    }
+    return overlays;
+  }
+
+  /** Whether an answer is awaited. */
+  get busy(): boolean {
+    return this.waiting;
+  }
+
+  private hasPrompts(): boolean {
+    return this.points.length > 0 || this.box !== null;
+  }
+
+  private dragged(): Rect | null {
+    const { start, end, context } = this;
+    if (!start || !end || distance(start, end) * context.scale < DRAG) return null;
+    const [a, b] = [clampPoint(context.doc.size, start), clampPoint(context.doc.size, end)];
+    const box = {
+      x: Math.min(a.x, b.x),
+      y: Math.min(a.y, b.y),
+      width: Math.abs(a.x - b.x),
+      height: Math.abs(a.y - b.y),
+    };
+    return box.width >= 1 && box.height >= 1 ? box : null;
+  }
+
+  private ask(): void {
+    const question = ++this.question;
+    this.waiting = this.hasPrompts();
+    if (!this.waiting) {
+      this.candidates = [];
+      return;
+    }
+    const mask = this.candidates[this.chosen]?.mask ?? null;
+    this.context.segment({ points: this.points, box: this.box, mask }).then(
+      (candidates) => this.answered(question, candidates, null),
+      (error: unknown) => this.answered(question, [], error),
+    );
+  }
+
+  private answered(question: number, candidates: readonly Candidate[], error: unknown): void {
+    if (question !== this.question) return;
+    this.waiting = false;
+    this.candidates = candidates;
+    this.chosen = 0;
+    if (error) {
+      this.context.notify(error instanceof Error ? error.message : "The model did not answer.");
+    } else if (candidates.length === 0) {
+      this.context.notify("The model found nothing there.");
+    }
+    this.context.changed();
+  }
+
+  private accept(): void {
+    const candidate = this.candidates[this.chosen];
+    if (!candidate) return;
+    const [height, width] = candidate.mask.size;
+    const { size } = this.context.doc;
+    if (width !== size.width || height !== size.height) {
+      this.context.notify("The model answered for an image of another size.");
+      return;
+    }
+    const mask = Mask.fromCounts(size, candidate.mask.counts);
+    if (paintOnce(this.context, "Accept mask", "assist", mask, { fresh: true })) this.cancel();
+    else this.context.notify("Nothing was painted: those pixels are locked or taken already.");
+  }
+}
+
+export function createAssist(context: ToolContext): Tool {
+  return new AssistTool(context);
+}

@@ -1,0 +1,369 @@
+import type { Gesture } from "../gesture";
+import {
+  nearestMidpoint,
+  nearestVertex,
+  polygonsOf,
+  regionsAt,
+  regionsInside,
+  type VertexHit,
+  type VertexRef,
+} from "../hittest";
+import type { Mask } from "../mask";
+import { deleteVertex, insertVertex, movePolygons, moveVertex } from "../ops/vertices";
+import { unionRect } from "../rect";
+import type {
+  Modifiers,
+  Overlay,
+  Point,
+  PointerSample,
+  Polygon,
+  Rect,
+  Region,
+  Tool,
+} from "../types";
+import { clampPoint, DRAG, distance, HIT, snap } from "./common";
+import type { ToolContext } from "./context";
+
+/** Vertices at most that far apart (pixels) are one place, moved together. */
+const SAME_PLACE = 0.01;
+
+type Drag =
+  | {
+      readonly kind: "vertex";
+      readonly moved: ReadonlyMap<string, Moved>;
+      readonly shown: VertexRef;
+    }
+  | { readonly kind: "regions"; readonly start: Point; readonly moved: ReadonlyMap<string, Moved> }
+  | { readonly kind: "box"; readonly start: Point; end: Point; readonly add: boolean };
+
+/** A region as it was when the drag began, and which of its vertices are dragged. */
+interface Moved {
+  readonly polygons: readonly Polygon[];
+  readonly mask: Mask | null;
+  readonly bbox: Rect;
+  readonly vertices: readonly VertexRef[];
+}
+
+/**
+ * Selects, moves and deletes regions, and edits the vertices of the selected polygons: dragging a
+ * vertex moves it (with all that share its place), dragging the middle of an edge adds one, Alt and a
+ * click or Delete takes one away. A further click on the same place selects what lies below.
+ */
+class SelectTool implements Tool {
+  readonly name = "select";
+  readonly cursor = "default";
+  private pressed: Point | null = null;
+  private hits: Region[] = [];
+  private pressedSelected = false;
+  private modifiers: Modifiers = { shift: false, alt: false, ctrl: false };
+  private drag: Drag | null = null;
+  private grabbed: { hit: VertexHit; isNew: boolean } | null = null;
+  private gesture: Gesture | null = null;
+  private active: VertexRef | null = null;
+  private hover: Point | null = null;
+
+  constructor(private readonly context: ToolContext) {}
+
+  pointerDown(samples: readonly PointerSample[], modifiers: Modifiers): void {
+    const at = samples[0];
+    if (!at) return;
+    this.cancelGesture();
+    const { doc, view } = this.context;
+    this.pressed = at;
+    this.modifiers = modifiers;
+    this.grabbed = this.handleAt(at);
+    if (this.grabbed) {
+      const { hit, isNew } = this.grabbed;
+      if (modifiers.alt && !isNew) this.removeVertex(hit);
+      return;
+    }
+    this.active = null;
+    this.hits = regionsAt(doc, view, at);
+    this.pressedSelected = this.hits.some(({ uuid }) => view.state.selection.includes(uuid));
+    const first = this.hits[0];
+    if (first && !this.pressedSelected && !modifiers.shift) view.select(first.uuid);
+  }
+
+  pointerMove(samples: readonly PointerSample[]): void {
+    const at = samples.at(-1);
+    if (!at) return;
+    this.hover = at;
+    if (!this.pressed) return;
+    if (!this.drag) {
+      if (distance(this.pressed, at) * this.context.scale < DRAG) return;
+      this.drag = this.beginDrag(this.pressed);
+    }
+    if (this.drag) this.dragTo(this.drag, at);
+  }
+
+  pointerUp(samples: readonly PointerSample[]): void {
+    this.pointerMove(samples);
+    const { pressed, drag } = this;
+    this.pressed = null;
+    this.drag = null;
+    if (!pressed) return;
+    if (drag?.kind === "box") this.selectBox(drag);
+    else if (drag) this.commit();
+    else if (this.grabbed) this.active = this.grabbed.isNew ? null : this.grabbed.hit;
+    else this.click();
+    this.grabbed = null;
+  }
+
+  key(key: string, modifiers: Modifiers): boolean {
+    const { doc, view } = this.context;
+    if (key === "Delete" || key === "Backspace") {
+      if (this.active && doc.region(this.active.uuid)) this.removeVertex(this.active);
+      else return this.removeSelected();
+      return true;
+    }
+    const arrow = ARROWS[key];
+    if (!arrow || doc.exclusive || view.state.selection.length === 0) return false;
+    const reach = modifiers.shift ? 10 : 1;
+    const moved = this.snapshot(view.state.selection);
+    if (moved.size === 0) return false;
+    this.gesture = doc.begin("Move");
+    this.moveRegions(moved, arrow[0] * reach, arrow[1] * reach);
+    this.commit();
+    return true;
+  }
+
+  cancel(): boolean {
+    if (this.cancelGesture()) return true;
+    this.active = null;
+    const any = this.context.view.state.selection.length > 0;
+    if (any) this.context.view.select();
+    return any;
+  }
+
+  overlays(): readonly Overlay[] {
+    const overlays: Overlay[] = [];
+    for (const region of this.editable()) {
+      polygonsOf(region).forEach((rings, polygon) => {
+        rings.forEach((points, ring) => {
+          overlays.push({ kind: "path", points, closed: true, style: "edge" });
+          for (let i = 0; i < points.length; i += 2) {
+            const ref = { uuid: region.uuid, polygon, ring, index: i / 2 };
+            const style = this.active && sameRef(ref, this.active) ? "active" : "vertex";
+            overlays.push({ kind: "handle", x: points[i]!, y: points[i + 1]!, style });
+          }
+        });
+      });
+    }
+    if (this.hover && !this.drag) {
+      const handle = this.handleAt(this.hover);
+      if (handle) {
+        const { x, y } = handle.hit;
+        overlays.push({ kind: "handle", x, y, style: handle.isNew ? "midpoint" : "active" });
+      }
+    }
+    if (this.drag?.kind === "box") {
+      overlays.push({ kind: "box", ...boxOf(this.drag.start, this.drag.end), style: "selection" });
+    }
+    return overlays;
+  }
+
+  private editable(): Region[] {
+    const { doc, view } = this.context;
+    return view.state.selection
+      .map((uuid) => doc.region(uuid))
+      .filter((region) => region?.geometry.type === "polygons" && view.isVisible(region))
+      .filter((region) => region !== null && !view.isLocked(region)) as Region[];
+  }
+
+  private handleAt(at: Point): { hit: VertexHit; isNew: boolean } | null {
+    const regions = this.editable();
+    const reach = HIT / this.context.scale;
+    const vertex = nearestVertex(regions, at, reach);
+    if (vertex) return { hit: vertex, isNew: false };
+    const middle = nearestMidpoint(regions, at, reach);
+    return middle && { hit: middle, isNew: true };
+  }
+
+  /** A press that did not become a drag. */
+  private click(): void {
+    const { view } = this.context;
+    const { selection } = view.state;
+    const first = this.hits[0];
+    if (!first) {
+      if (!this.modifiers.shift) view.select();
+    } else if (this.modifiers.shift) {
+      view.toggle(first.uuid);
+    } else if (this.pressedSelected) {
+      const at = this.hits.findIndex(({ uuid }) => selection.includes(uuid));
+      view.select(this.hits[(at + 1) % this.hits.length]!.uuid);
+    }
+  }
+
+  private beginDrag(start: Point): Drag | null {
+    const { doc, view, notify } = this.context;
+    if (this.grabbed) {
+      if (this.modifiers.alt) return null;
+      return this.beginVertexDrag(this.grabbed.hit, this.grabbed.isNew);
+    }
+    if (this.hits.length === 0 || this.modifiers.shift) {
+      return { kind: "box", start, end: start, add: this.modifiers.shift };
+    }
+    if (doc.exclusive) return null;
+    const moved = this.snapshot(view.state.selection);
+    if (moved.size === 0) {
+      notify("That region is locked.");
+      return null;
+    }
+    this.gesture = doc.begin("Move");
+    return { kind: "regions", start, moved };
+  }
+
+  private beginVertexDrag(hit: VertexHit, isNew: boolean): Drag {
+    const { doc, view } = this.context;
+    const moved = new Map<string, Moved>();
+    this.gesture = doc.begin(isNew ? "Add vertex" : "Move vertex");
+    let shown: VertexRef = hit;
+    if (isNew) {
+      const polygons = insertVertex(polygonsOf(doc.region(hit.uuid)!), hit, hit);
+      shown = { ...hit, index: hit.index + 1 };
+      moved.set(hit.uuid, { ...before(doc.region(hit.uuid)!), polygons, vertices: [shown] });
+    } else {
+      const regions = view.state.sharedBorders
+        ? doc.regions.filter((region) => view.isVisible(region) && !view.isLocked(region))
+        : [doc.region(hit.uuid)!];
+      for (const region of regions) {
+        const vertices = verticesAt(region, hit);
+        if (vertices.length > 0) moved.set(region.uuid, { ...before(region), vertices });
+      }
+    }
+    this.active = shown;
+    return { kind: "vertex", moved, shown };
+  }
+
+  private dragTo(drag: Drag, at: Point): void {
+    if (drag.kind === "box") {
+      drag.end = at;
+      return;
+    }
+    if (drag.kind === "regions") {
+      this.moveRegions(drag.moved, at.x - drag.start.x, at.y - drag.start.y);
+      return;
+    }
+    const place = clampPoint(
+      this.context.doc.size,
+      snap(this.context, at, ({ uuid }) => drag.moved.has(uuid)),
+    );
+    for (const [uuid, { polygons, vertices }] of drag.moved) {
+      const next = vertices.reduce<readonly Polygon[]>(
+        (now, ref) => moveVertex(now, ref, place),
+        polygons,
+      );
+      this.gesture!.setPolygons(uuid, next);
+    }
+  }
+
+  /** Moves from where they were when the drag began; their boxes stay inside the image. */
+  private moveRegions(moved: ReadonlyMap<string, Moved>, dx: number, dy: number): void {
+    const { size } = this.context.doc;
+    let all: Rect | null = null;
+    for (const { bbox } of moved.values()) all = unionRect(all, bbox);
+    if (!all) return;
+    const x = Math.min(Math.max(Math.round(dx), -all.x), size.width - all.x - all.width);
+    const y = Math.min(Math.max(Math.round(dy), -all.y), size.height - all.y - all.height);
+    for (const [uuid, { polygons, mask }] of moved) {
+      if (mask) this.gesture!.setMask(uuid, mask.shift(x, y));
+      else this.gesture!.setPolygons(uuid, movePolygons(polygons, x, y));
+    }
+  }
+
+  private snapshot(uuids: readonly string[]): Map<string, Moved> {
+    const { doc, view } = this.context;
+    const moved = new Map<string, Moved>();
+    for (const uuid of uuids) {
+      const region = doc.region(uuid);
+      if (!region || view.isLocked(region)) continue;
+      const mask = region.geometry.type === "mask" ? doc.mask(uuid) : null;
+      moved.set(uuid, { ...before(region), mask });
+    }
+    return moved;
+  }
+
+  private selectBox(drag: Extract<Drag, { kind: "box" }>): void {
+    const { doc, view } = this.context;
+    const inside = regionsInside(doc, view, boxOf(drag.start, drag.end)).map(({ uuid }) => uuid);
+    view.select(...(drag.add ? view.state.selection : []), ...inside);
+  }
+
+  private removeVertex(ref: VertexRef): void {
+    const { doc, notify } = this.context;
+    const polygons = deleteVertex(polygonsOf(doc.region(ref.uuid)!), ref);
+    this.active = null;
+    this.pressed = null;
+    if (polygons.length === 0) notify("A polygon needs three vertices. Delete the region instead.");
+    else doc.edit("Delete vertex", (gesture) => gesture.setPolygons(ref.uuid, polygons));
+  }
+
+  private removeSelected(): boolean {
+    const { doc, view, notify } = this.context;
+    const regions = view.state.selection.map((uuid) => doc.region(uuid)).filter((r) => r !== null);
+    const free = regions.filter((region) => !view.isLocked(region));
+    if (free.length < regions.length) notify("Locked regions are not deleted.");
+    if (free.length === 0) return regions.length > 0;
+    doc.edit("Delete", (gesture) => {
+      for (const { uuid } of free) gesture.remove(uuid);
+    });
+    view.select();
+    return true;
+  }
+
+  private commit(): void {
+    this.gesture?.commit();
+    this.gesture = null;
+  }
+
+  private cancelGesture(): boolean {
+    const any = this.gesture !== null || this.drag !== null;
+    this.gesture?.cancel();
+    this.gesture = null;
+    this.drag = null;
+    this.grabbed = null;
+    this.pressed = null;
+    return any;
+  }
+}
+
+const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
+  ArrowLeft: [-1, 0],
+  ArrowRight: [1, 0],
+  ArrowUp: [0, -1],
+  ArrowDown: [0, 1],
+};
+
+function before(region: Region): Moved {
+  return { polygons: polygonsOf(region), mask: null, bbox: region.bbox, vertices: [] };
+}
+
+function verticesAt(region: Region, place: Point): VertexRef[] {
+  const found: VertexRef[] = [];
+  polygonsOf(region).forEach((rings, polygon) => {
+    rings.forEach((points, ring) => {
+      for (let i = 0; i < points.length; i += 2) {
+        if (distance({ x: points[i]!, y: points[i + 1]! }, place) > SAME_PLACE) continue;
+        found.push({ uuid: region.uuid, polygon, ring, index: i / 2 });
+      }
+    });
+  });
+  return found;
+}
+
+function sameRef(a: VertexRef, b: VertexRef): boolean {
+  return a.uuid === b.uuid && a.polygon === b.polygon && a.ring === b.ring && a.index === b.index;
+}
+
+function boxOf(a: Point, b: Point): Rect {
+  return {
+    x: Math.min(a.x, b.x),
+    y: Math.min(a.y, b.y),
+    width: Math.abs(a.x - b.x),
+    height: Math.abs(a.y - b.y),
+  };
+}
+
+export function createSelect(context: ToolContext): Tool {
+  return new SelectTool(context);
+}
