@@ -125,7 +125,7 @@ class RoleSerializer(StrictSerializer):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
-class ImageSerializer(serializers.Serializer):
+class WorkspaceImageSerializer(serializers.Serializer):
     """`url`: the upright raster; `thumbnail_url`: WebP of at most 320 pixels."""
 
     id = serializers.IntegerField()

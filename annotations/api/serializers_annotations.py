@@ -7,7 +7,11 @@ from rest_framework import serializers
 
 from annotations.api.base import ErrorSerializer, StrictSerializer
 from annotations.api.pagination import PageQuery
-from annotations.api.serializers import CategorySerializer, ImageSerializer, PersonSerializer
+from annotations.api.serializers import (
+    CategorySerializer,
+    WorkspaceImageSerializer,
+    PersonSerializer,
+)
 from annotations.models import Annotation, Image, Project, Review
 from annotations.models.projects import Role
 from annotations.services.regions import MAX_SECONDS, Delete, Dismiss, Restore, Upsert
@@ -305,7 +309,7 @@ class WorkspaceProjectSerializer(serializers.Serializer):
 
 class WorkspaceSerializer(serializers.Serializer):
     project = WorkspaceProjectSerializer()
-    image = ImageSerializer()
+    image = WorkspaceImageSerializer()
     categories = CategorySerializer(many=True)
     annotation = AnnotationSerializer(allow_null=True)
     proposals = ProposalSerializer(many=True)

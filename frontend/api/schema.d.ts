@@ -4,7 +4,181 @@
  */
 
 export interface paths {
-    "/api/images/{image_id}": {
+    "/api/annotations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The annotation with its regions, reviews and comments. */
+        get: operations["annotation_view_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Makes a submitted annotation ground truth. Reviewers only, and not the own work. */
+        post: operations["approve_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/comments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The comments on the annotation, the oldest first. */
+        get: operations["comments_get"];
+        put?: never;
+        /** @description A remark, at a pixel or on a region where those are given. */
+        post: operations["comments_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/patches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The save protocol: all writes or none. 200 is sent after COMMIT. */
+        post: operations["patches_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/regions/{region}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The region; its version is the ETag. */
+        get: operations["region_view_get"];
+        /** @description Makes or replaces one region. */
+        put: operations["region_view_put"];
+        post?: never;
+        /** @description Deletes one region. */
+        delete: operations["region_view_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/reopen": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Reviewers reopen what was submitted or approved; annotators take back a submission. */
+        post: operations["reopen_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/send_back": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Asks the annotator for changes; the comment says which. Reviewers only. */
+        post: operations["send_back_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/submit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Hands the own annotation in. Twice for one revision is once. */
+        post: operations["submit_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/categories/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Archives the category: stored regions keep it. Managers only. */
+        delete: operations["category_view_delete"];
+        options?: never;
+        head?: never;
+        /** @description Managers only. `archived: false` brings a category back. */
+        patch: operations["category_view_patch"];
+        trace?: never;
+    };
+    "/api/comments/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Marks a comment as dealt with, or takes that back. */
+        patch: operations["comment_view_patch"];
+        trace?: never;
+    };
+    "/api/images/{id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -22,7 +196,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/images/{image_id}/file": {
+    "/api/images/{id}/annotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description The own annotation of the image: made now (201), or there already (200). */
+        post: operations["own_annotation_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/file": {
         parameters: {
             query?: never;
             header?: never;
@@ -39,7 +230,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/images/{image_id}/original": {
+    "/api/images/{id}/original": {
         parameters: {
             query?: never;
             header?: never;
@@ -56,7 +247,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/images/{image_id}/thumbnail": {
+    "/api/images/{id}/thumbnail": {
         parameters: {
             query?: never;
             header?: never;
@@ -73,7 +264,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/jobs/{job_id}": {
+    "/api/images/{id}/workspace": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All that the editor needs for one image. */
+        get: operations["workspace_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}": {
         parameters: {
             query?: never;
             header?: never;
@@ -90,7 +298,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/jobs/{job_id}/cancel": {
+    "/api/jobs/{id}/cancel": {
         parameters: {
             query?: never;
             header?: never;
@@ -107,7 +315,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/jobs/{job_id}/items": {
+    "/api/jobs/{id}/items": {
         parameters: {
             query?: never;
             header?: never;
@@ -124,7 +332,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/jobs/{job_id}/retry": {
+    "/api/jobs/{id}/retry": {
         parameters: {
             query?: never;
             header?: never;
@@ -141,7 +349,148 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/projects/{project_id}/images": {
+    "/api/login": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Begins a session. Needs the CSRF token, as every unsafe request with cookies does. */
+        post: operations["login_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Ends the session; a token is deleted at `tokens/{key}` instead. */
+        post: operations["logout_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The person logged in. Anonymous gets 401, and the CSRF cookie that `login` needs. */
+        get: operations["me_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/members/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Removes a member; everyone may leave. What the person labeled stays. */
+        delete: operations["member_delete"];
+        options?: never;
+        head?: never;
+        /** @description Gives a member another role. */
+        patch: operations["member_patch"];
+        trace?: never;
+    };
+    "/api/projects": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The projects of which one is a member, the newest first. */
+        get: operations["projects_get"];
+        put?: never;
+        /** @description A new project, of which one is the owner. */
+        post: operations["projects_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The project with the own role and the number of images in each status. */
+        get: operations["project_get"];
+        put?: never;
+        post?: never;
+        /** @description Deletes the project and all that is in it. Owners only. */
+        delete: operations["project_delete"];
+        options?: never;
+        head?: never;
+        /** @description Managers change the guidelines, owners also the name and whether it is archived. */
+        patch: operations["project_patch"];
+        trace?: never;
+    };
+    "/api/projects/{id}/annotations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Reviewers see all annotations of the project, annotators their own. */
+        get: operations["annotations_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/categories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All categories of the project, archived ones too, by id. */
+        get: operations["categories_get"];
+        put?: never;
+        /** @description A new category. Managers only. */
+        post: operations["categories_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/images": {
         parameters: {
             query?: never;
             header?: never;
@@ -164,7 +513,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/projects/{project_id}/jobs": {
+    "/api/projects/{id}/jobs": {
         parameters: {
             query?: never;
             header?: never;
@@ -181,10 +530,131 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/members": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The members of the project, which every member may see. */
+        get: operations["members_get"];
+        put?: never;
+        /** @description Managers add annotators and reviewers, owners everyone. */
+        post: operations["members_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/next": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The image to label or to review next; never the one named in `after`. */
+        get: operations["next_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The own tokens, without their secrets; all on one page. */
+        get: operations["tokens_get"];
+        put?: never;
+        /** @description A new token, for `Authorization: Token …`. Its secret is shown only now. */
+        post: operations["tokens_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Revokes a token: the next request with it is refused. */
+        delete: operations["token_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Annotation: {
+            id: number;
+            image: number;
+            status: components["schemas"]["AnnotationStatus"];
+            revision: number;
+            annotator: components["schemas"]["Person"];
+            editable: boolean;
+            reviewable: boolean;
+            regions: components["schemas"]["Region"][];
+            dismissed: number[];
+            reviews: components["schemas"]["Review"][];
+            comments: components["schemas"]["Comment"][];
+        };
+        /** @description An annotation in a list. */
+        AnnotationLine: {
+            readonly id: number;
+            image: number;
+            image_name: string;
+            annotator: components["schemas"]["Person"];
+            status?: components["schemas"]["AnnotationStatus"];
+            /**
+             * Format: int64
+             * @description One more with every write.
+             */
+            revision?: number;
+            /**
+             * Format: int64
+             * @description Active time in the editor.
+             */
+            seconds_spent?: number;
+            /** Format: date-time */
+            readonly updated_at: string;
+            /** Format: date-time */
+            submitted_at?: string | null;
+            /** Format: date-time */
+            approved_at?: string | null;
+        };
+        AnnotationState: {
+            readonly id: number;
+            image: number;
+            status?: components["schemas"]["AnnotationStatus"];
+            /**
+             * Format: int64
+             * @description One more with every write.
+             */
+            revision?: number;
+            /** Format: date-time */
+            submitted_at?: string | null;
+            /** Format: date-time */
+            approved_at?: string | null;
+        };
         /**
          * @description * `in_progress` - In progress
          *     * `submitted` - Submitted
@@ -193,6 +663,114 @@ export interface components {
          * @enum {string}
          */
         AnnotationStatus: "in_progress" | "submitted" | "sent_back" | "approved";
+        Category: {
+            readonly id: number;
+            name: string;
+            supercategory?: string;
+            /** @description #rrggbb */
+            color: string;
+            hotkey?: string;
+            /** @description Countable; stuff otherwise. */
+            is_thing?: boolean;
+            /** Format: int64 */
+            order?: number;
+            archived: boolean;
+        };
+        Comment: {
+            id: number;
+            text: string;
+            /** Format: double */
+            x: number | null;
+            /** Format: double */
+            y: number | null;
+            /** Format: uuid */
+            region: string | null;
+            author: string;
+            /** Format: date-time */
+            at: string;
+            resolved: boolean;
+        };
+        Conflict: {
+            /** Format: uuid */
+            region: string;
+            mine: components["schemas"]["RegionWrite"];
+            /** @description Null: there is no such region. */
+            theirs: components["schemas"]["TheirRegion"] | null;
+        };
+        /** @description The number of images in each status. */
+        Counts: {
+            new: number;
+            in_progress: number;
+            submitted: number;
+            sent_back: number;
+            approved: number;
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        Delete: {
+            /**
+             * Format: uuid
+             * @description Made by the client.
+             */
+            region: string;
+            /**
+             * Format: int64
+             * @description The version that this write starts from; 0: none.
+             */
+            based_on: number;
+            /**
+             * Format: uuid
+             * @description One for each write, repeated when it is retried.
+             */
+            key: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "delete";
+        };
+        /**
+         * @description * `delete` - delete
+         * @enum {string}
+         */
+        DeleteOpEnum: "delete";
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        DeleteRequest: {
+            /**
+             * Format: uuid
+             * @description Made by the client.
+             */
+            region: string;
+            /**
+             * Format: int64
+             * @description The version that this write starts from; 0: none.
+             */
+            based_on: number;
+            /**
+             * Format: uuid
+             * @description One for each write, repeated when it is retried.
+             */
+            key: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "delete";
+        };
+        /**
+         * @description * `dismiss` - dismiss
+         * @enum {string}
+         */
+        DismissOpEnum: "dismiss";
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        DismissRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "dismiss";
+            /** Format: int64 */
+            proposal: number;
+        };
         Error: {
             /** @description A short word for programs. */
             code: string;
@@ -235,7 +813,7 @@ export interface components {
         ImageStatus: "new" | "in_progress" | "submitted" | "sent_back" | "approved";
         Job: {
             id: number;
-            kind: components["schemas"]["KindEnum"];
+            kind: components["schemas"]["JobKindEnum"];
             state: components["schemas"]["StateEnum"];
             done: number;
             total: number;
@@ -272,7 +850,94 @@ export interface components {
          *     * `prelabel` - Pre-labeling
          * @enum {string}
          */
-        KindEnum: "ingest" | "import" | "export" | "prelabel";
+        JobKindEnum: "ingest" | "import" | "export" | "prelabel";
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        LoginRequest: {
+            username: string;
+            password: string;
+        };
+        Me: {
+            readonly id: number;
+            /** @description Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only. */
+            username: string;
+            /** @description For the X-CSRFToken header of unsafe requests. */
+            csrf: string;
+        };
+        Member: {
+            readonly id: number;
+            user: components["schemas"]["Person"];
+            role: components["schemas"]["Role"];
+            /** Format: date-time */
+            readonly created_at: string;
+        };
+        /** @description What is left out gets the next free value. */
+        NewCategoryRequest: {
+            name: string;
+            supercategory?: string;
+            /** @description #rrggbb */
+            color?: string;
+            /** @description A letter or a digit. */
+            hotkey?: string;
+            /** @description Countable; stuff otherwise. */
+            is_thing?: boolean;
+            order?: number;
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        NewCommentRequest: {
+            text: string;
+            /** Format: double */
+            x?: number | null;
+            /** Format: double */
+            y?: number | null;
+            /** Format: uuid */
+            region?: string | null;
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        NewMemberRequest: {
+            username: string;
+            role: components["schemas"]["Role"];
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        NewProjectRequest: {
+            name: string;
+            kind: components["schemas"]["ProjectKind"];
+            /** @default  */
+            guidelines: string;
+        };
+        NewToken: {
+            /** @description How the secret starts. */
+            key: string;
+            /** Format: date-time */
+            created: string;
+            /** @description The secret, shown this once. */
+            token: string;
+        };
+        Next: {
+            /** @description Null: nothing else is left. */
+            image: number | null;
+            /** @description The one to be reviewed, in mode `review`. */
+            annotation: number | null;
+        };
+        Outcome: {
+            /** Format: uuid */
+            region: string;
+            version: number;
+            deleted: boolean;
+            /** Format: double */
+            area: number;
+        };
+        PageOfAnnotationLine: {
+            results: components["schemas"]["AnnotationLine"][];
+            next: number | null;
+        };
+        PageOfCategory: {
+            results: components["schemas"]["Category"][];
+            next: number | null;
+        };
+        PageOfComment: {
+            results: components["schemas"]["Comment"][];
+            next: number | null;
+        };
         PageOfImage: {
             results: components["schemas"]["Image"][];
             next: number | null;
@@ -285,6 +950,222 @@ export interface components {
             results: components["schemas"]["JobItem"][];
             next: number | null;
         };
+        PageOfMember: {
+            results: components["schemas"]["Member"][];
+            next: number | null;
+        };
+        PageOfProject: {
+            results: components["schemas"]["Project"][];
+            next: number | null;
+        };
+        PageOfToken: {
+            results: components["schemas"]["Token"][];
+            next: number | null;
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        PatchRequest: {
+            writes: components["schemas"]["WriteRequest"][];
+            /**
+             * @description Active time since the last one.
+             * @default 0
+             */
+            seconds: number;
+        };
+        PatchResult: {
+            /** @description Of the annotation. */
+            revision: number;
+            regions: components["schemas"]["Outcome"][];
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        PatchedCategoryChangesRequest: {
+            name?: string;
+            supercategory?: string;
+            /** @description #rrggbb */
+            color?: string;
+            /** @description A letter or a digit. */
+            hotkey?: string;
+            /** @description Countable; stuff otherwise. */
+            is_thing?: boolean;
+            order?: number;
+            archived?: boolean;
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        PatchedProjectChangesRequest: {
+            name?: string;
+            guidelines?: string;
+            archived?: boolean;
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        PatchedResolvedRequest: {
+            resolved?: boolean;
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        PatchedRoleRequest: {
+            role?: components["schemas"]["Role"];
+        };
+        Person: {
+            readonly id: number;
+            /** @description Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only. */
+            username: string;
+        };
+        Project: {
+            readonly id: number;
+            name: string;
+            kind: components["schemas"]["ProjectKind"];
+            /** @description What annotators must know, as plain text. */
+            guidelines?: string;
+            role: components["schemas"]["Role"];
+            /** @description Read only when true. */
+            archived: boolean;
+            /** Format: date-time */
+            readonly created_at: string;
+            counts: components["schemas"]["Counts"];
+        };
+        /**
+         * @description * `semantic` - Semantic masks
+         *     * `instance` - Instances
+         *     * `panoptic` - Panoptic
+         * @enum {string}
+         */
+        ProjectKind: "semantic" | "instance" | "panoptic";
+        Proposal: {
+            id: number;
+            category: number | null;
+            mask: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons: number[][][] | null;
+            /** Format: double */
+            area: number;
+            /** @description [x, y, width, height], pixels. */
+            bbox: number[];
+            /** Format: double */
+            score: number;
+            is_crowd: boolean;
+            model: string;
+            model_version: string;
+        };
+        /** @description Either `mask` or `polygons`; the other one is null. `author`: who wrote last. */
+        Region: {
+            /** Format: uuid */
+            uuid: string;
+            category: number;
+            mask: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons: number[][][] | null;
+            /**
+             * Format: double
+             * @description Pixels of the mask.
+             */
+            area: number;
+            /** @description [x, y, width, height], pixels. */
+            bbox: number[];
+            is_crowd: boolean;
+            /** @description Greater is in front. */
+            order: number;
+            attributes: {
+                [key: string]: string | number | boolean;
+            };
+            source: string;
+            proposal: number | null;
+            version: number;
+            author: string;
+        };
+        /** @description All of a region: what is left out has its default. Either `mask` or `polygons`. */
+        RegionBodyRequest: {
+            /** Format: int64 */
+            category: number;
+            mask?: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons?: number[][][] | null;
+            is_crowd?: boolean;
+            order?: number;
+            attributes?: {
+                [key: string]: string | number | boolean;
+            };
+            source?: string;
+            /**
+             * Format: int64
+             * @description Accepted from it.
+             */
+            proposal?: number | null;
+        };
+        RegionResult: {
+            /** Format: uuid */
+            region: string;
+            version: number;
+            deleted: boolean;
+            /** Format: double */
+            area: number;
+            /** @description Of the annotation. */
+            revision: number;
+        };
+        RegionWrite: components["schemas"]["Upsert"] | components["schemas"]["Delete"];
+        /**
+         * @description * `restore` - restore
+         * @enum {string}
+         */
+        RestoreOpEnum: "restore";
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        RestoreRequest: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "restore";
+            /** Format: int64 */
+            proposal: number;
+        };
+        Review: {
+            verdict: components["schemas"]["Verdict"];
+            comment: string;
+            reviewer: string;
+            /** Format: date-time */
+            at: string;
+            revision: number;
+        };
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        RevisionRequest: {
+            /**
+             * Format: int64
+             * @description The revision that the person saw.
+             */
+            revision: number;
+        };
+        /**
+         * @description * `annotator` - Annotator
+         *     * `reviewer` - Reviewer
+         *     * `manager` - Manager
+         *     * `owner` - Owner
+         * @enum {string}
+         */
+        Role: "annotator" | "reviewer" | "manager" | "owner";
+        /** @description Nothing was saved: `conflicts` holds both versions of each region. */
+        Stale: {
+            /** @description A short word for programs. */
+            code: string;
+            /** @description What is wrong, for people. */
+            detail: string;
+            /** @description The item, as `writes[0].polygons`. */
+            field: string;
+            /** @description What to do about it. */
+            hint: string;
+            conflicts: components["schemas"]["Conflict"][];
+        };
         /**
          * @description * `queued` - Queued
          *     * `running` - Running
@@ -294,6 +1175,44 @@ export interface components {
          * @enum {string}
          */
         StateEnum: "queued" | "running" | "done" | "failed" | "cancelled";
+        /** @description Either `mask` or `polygons`; the other one is null. `author`: who wrote last. */
+        TheirRegion: {
+            /** Format: uuid */
+            uuid: string;
+            category: number;
+            mask: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons: number[][][] | null;
+            /**
+             * Format: double
+             * @description Pixels of the mask.
+             */
+            area: number;
+            /** @description [x, y, width, height], pixels. */
+            bbox: number[];
+            is_crowd: boolean;
+            /** @description Greater is in front. */
+            order: number;
+            attributes: {
+                [key: string]: string | number | boolean;
+            };
+            source: string;
+            proposal: number | null;
+            version: number;
+            author: string;
+            deleted: boolean;
+        };
+        Token: {
+            /** @description How the secret starts. */
+            key: string;
+            /** Format: date-time */
+            created: string;
+        };
         UploadRequest: {
             /** @description Images and zips; a name may hold its folder. */
             files: string[];
@@ -314,6 +1233,148 @@ export interface components {
             image: components["schemas"]["Image"] | null;
             error: components["schemas"]["Error"] | null;
         };
+        /** @description All of a region: what is left out has its default. Either `mask` or `polygons`. */
+        Upsert: {
+            /**
+             * Format: uuid
+             * @description Made by the client.
+             */
+            region: string;
+            /**
+             * Format: int64
+             * @description The version that this write starts from; 0: none.
+             */
+            based_on: number;
+            /**
+             * Format: uuid
+             * @description One for each write, repeated when it is retried.
+             */
+            key: string;
+            /** Format: int64 */
+            category: number;
+            mask?: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons?: number[][][] | null;
+            is_crowd?: boolean;
+            order?: number;
+            attributes?: {
+                [key: string]: string | number | boolean;
+            };
+            source?: string;
+            /**
+             * Format: int64
+             * @description Accepted from it.
+             */
+            proposal?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "upsert";
+        };
+        /**
+         * @description * `upsert` - upsert
+         * @enum {string}
+         */
+        UpsertOpEnum: "upsert";
+        /** @description All of a region: what is left out has its default. Either `mask` or `polygons`. */
+        UpsertRequest: {
+            /**
+             * Format: uuid
+             * @description Made by the client.
+             */
+            region: string;
+            /**
+             * Format: int64
+             * @description The version that this write starts from; 0: none.
+             */
+            based_on: number;
+            /**
+             * Format: uuid
+             * @description One for each write, repeated when it is retried.
+             */
+            key: string;
+            /** Format: int64 */
+            category: number;
+            mask?: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons?: number[][][] | null;
+            is_crowd?: boolean;
+            order?: number;
+            attributes?: {
+                [key: string]: string | number | boolean;
+            };
+            source?: string;
+            /**
+             * Format: int64
+             * @description Accepted from it.
+             */
+            proposal?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            op: "upsert";
+        };
+        /**
+         * @description * `approve` - Approved
+         *     * `send_back` - Sent back
+         *     * `reopen` - Reopened
+         * @enum {string}
+         */
+        Verdict: "approve" | "send_back" | "reopen";
+        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        VerdictRequest: {
+            /**
+             * Format: int64
+             * @description The revision that the person saw.
+             */
+            revision: number;
+            /** @default  */
+            comment: string;
+        };
+        Workspace: {
+            project: components["schemas"]["WorkspaceProject"];
+            image: components["schemas"]["WorkspaceImage"];
+            categories: components["schemas"]["Category"][];
+            annotation: components["schemas"]["Annotation"] | null;
+            proposals: components["schemas"]["Proposal"][];
+            previous: number | null;
+            next: number | null;
+            /** @description From 1. */
+            position: number;
+            total: number;
+        };
+        /** @description `url`: the upright raster; `thumbnail_url`: WebP of at most 320 pixels. */
+        WorkspaceImage: {
+            id: number;
+            /** Format: uuid */
+            uuid: string;
+            name: string;
+            width: number;
+            height: number;
+            status: components["schemas"]["ImageStatus"];
+            url: string;
+            thumbnail_url: string;
+        };
+        WorkspaceProject: {
+            id: number;
+            name: string;
+            kind: components["schemas"]["ProjectKind"];
+            guidelines: string;
+            role: components["schemas"]["Role"];
+        };
+        WriteRequest: components["schemas"]["UpsertRequest"] | components["schemas"]["DeleteRequest"] | components["schemas"]["DismissRequest"] | components["schemas"]["RestoreRequest"];
         _Annotator: {
             id: number;
             username: string;
@@ -327,12 +1388,963 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    annotation_view_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Annotation"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    approve_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerdictRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnnotationState"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    comments_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfComment"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    comments_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCommentRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    patches_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PatchRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PatchResult"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stale"];
+                };
+            };
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    region_view_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                region: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Region"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    region_view_put: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUID, one for each write, repeated when it is retried. */
+                "Idempotency-Key"?: string;
+                /** @description The version that the write is based on, in quotes: "4". */
+                "If-Match"?: string;
+                /** @description `*` to make a region. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+                region: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RegionBodyRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegionResult"];
+                };
+            };
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegionResult"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stale"];
+                };
+            };
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    region_view_delete: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A UUID, one for each write, repeated when it is retried. */
+                "Idempotency-Key"?: string;
+                /** @description The version that the write is based on, in quotes: "4". */
+                "If-Match"?: string;
+                /** @description `*` to make a region. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                id: number;
+                region: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegionResult"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stale"];
+                };
+            };
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    reopen_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerdictRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnnotationState"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    send_back_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["VerdictRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnnotationState"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    submit_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevisionRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnnotationState"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    category_view_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Category"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    category_view_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedCategoryChangesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Category"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    comment_view_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedResolvedRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comment"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     one_image_get: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                image_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -385,7 +2397,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                image_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -432,12 +2444,81 @@ export interface operations {
             };
         };
     };
+    own_annotation_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Annotation"];
+                };
+            };
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Annotation"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     image_file_get: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                image_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -497,7 +2578,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                image_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -557,7 +2638,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                image_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -612,12 +2693,77 @@ export interface operations {
             };
         };
     };
+    workspace_get: {
+        parameters: {
+            query?: {
+                annotation?: number;
+                /**
+                 * @description Of previous and next.
+                 *
+                 *     * `new` - New
+                 *     * `in_progress` - In progress
+                 *     * `submitted` - Submitted
+                 *     * `sent_back` - Sent back
+                 *     * `approved` - Approved
+                 */
+                status?: "new" | "in_progress" | "submitted" | "sent_back" | "approved";
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Workspace"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     one_job_get: {
         parameters: {
             query?: never;
             header?: never;
             path: {
-                job_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -670,7 +2816,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                job_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -735,7 +2881,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                job_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -788,7 +2934,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                job_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -800,6 +2946,724 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    login_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoginRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    logout_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    me_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Me"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    member_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    member_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedRoleRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    projects_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                archived?: boolean;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfProject"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    projects_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewProjectRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    project_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    project_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    project_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedProjectChangesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    annotations_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                /** @description A username. */
+                annotator?: string;
+                limit?: number;
+                /**
+                 * @description * `in_progress` - In progress
+                 *     * `submitted` - Submitted
+                 *     * `sent_back` - Sent back
+                 *     * `approved` - Approved
+                 */
+                status?: "in_progress" | "submitted" | "sent_back" | "approved";
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfAnnotationLine"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    categories_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfCategory"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    categories_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewCategoryRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Category"];
                 };
             };
             400: {
@@ -865,7 +3729,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                project_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -918,7 +3782,7 @@ export interface operations {
             query?: never;
             header?: never;
             path: {
-                project_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -1042,7 +3906,7 @@ export interface operations {
             };
             header?: never;
             path: {
-                project_id: number;
+                id: number;
             };
             cookie?: never;
         };
@@ -1055,6 +3919,347 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["PageOfJob"];
                 };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    members_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfMember"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    members_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMemberRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Member"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    next_get: {
+        parameters: {
+            query?: {
+                /** @description The image that one leaves. */
+                after?: number;
+                /**
+                 * @description * `label` - label
+                 *     * `review` - review
+                 */
+                mode?: "label" | "review";
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Next"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    tokens_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfToken"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    tokens_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewToken"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    token_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             400: {
                 headers: {
