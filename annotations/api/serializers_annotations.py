@@ -9,8 +9,8 @@ from annotations.api.base import ErrorSerializer, StrictSerializer
 from annotations.api.pagination import PageQuery
 from annotations.api.serializers import (
     CategorySerializer,
-    WorkspaceImageSerializer,
     PersonSerializer,
+    WorkspaceImageSerializer,
 )
 from annotations.models import Annotation, Image, Project, Review
 from annotations.models.projects import Role
