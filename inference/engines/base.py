@@ -57,9 +57,7 @@ class CropMask:
         if not len(rows):
             return cls(np.zeros((0, 0), bool), x, y)
         top, bottom, left, right = rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
-        return cls(
-            np.ascontiguousarray(mask[top:bottom, left:right]), x + int(left), y + int(top)
-        )
+        return cls(np.ascontiguousarray(mask[top:bottom, left:right]), x + int(left), y + int(top))
 
     def full(self, height: int, width: int) -> BoolMask:
         """The mask of the whole image, bool (height, width)."""
@@ -67,6 +65,12 @@ class CropMask:
         h, w = self.pixels.shape
         mask[self.y : self.y + h, self.x : self.x + w] = self.pixels
         return mask
+
+    def holds(self, x: float, y: float) -> bool:
+        """Whether the pixel under (x, y) of the image is in the mask."""
+        row, column = int(y) - self.y, int(x) - self.x
+        height, width = self.pixels.shape
+        return 0 <= row < height and 0 <= column < width and bool(self.pixels[row, column])
 
     @property
     def area(self) -> int:
