@@ -26,7 +26,7 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import QuerySet
 
 from annotations.errors import ServiceError
-from annotations.models import StoredFile
+from annotations.models import Job, StoredFile
 
 CHUNK = 2**20
 MAX_NAME = 1024
@@ -164,6 +164,16 @@ def local(name: str, folder: Path) -> Path:
         with default_storage.open(name) as source, target.open("wb") as out:
             shutil.copyfileobj(source, out, CHUNK)
         return target
+
+
+def job_upload(job: Job, folder: Path) -> Path:
+    """The file that a job works on, as in `local`. ServiceError 410 when it was dropped by now."""
+    name = job.params.get("upload")
+    if not name or not default_storage.exists(name):
+        raise ServiceError(
+            410, "upload_gone", "The uploaded file is no longer there.", hint="Upload it again."
+        )
+    return local(name, folder)
 
 
 def collect(contents: QuerySet[StoredFile] | None = None) -> int:

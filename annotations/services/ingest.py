@@ -345,9 +345,10 @@ def run_ingest(run: jobs.JobRun) -> None:
     """The handler of an `ingest` job."""
     params = run.job.params
     with files.scratch() as folder:
+        upload = files.job_upload(run.job, folder)
         add_zip(
             run.job.project,
-            files.local(params["upload"], folder),
+            upload,
             allow_partial=params["allow_partial"],
             progress=lambda done, total: run.progress(done, total, "Reading the images"),
             ended=lambda result: run.finish(result.as_dict(), f"{len(result.added)} images added"),

@@ -18,6 +18,7 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
+from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 
 State = Job.State
 WAKE_AGAIN_SECONDS = 60
+KEEP_UPLOADS_SECONDS = 7 * 24 * 3600
 PROGRESS_EVERY_SECONDS = 0.5
 POISON = {
     "code": "worker_stopped",
@@ -355,6 +357,15 @@ def sweep() -> int:
             wake(job)
             touched += 1
     return touched
+
+
+def tidy() -> None:
+    """Drop the uploads of jobs that ended long ago; such a job cannot be retried any more."""
+    old = timezone.now() - timedelta(seconds=KEEP_UPLOADS_SECONDS)
+    ended = Job.objects.filter(params__has_key="upload", ended_at__lt=old)
+    for job in ended:
+        default_storage.delete(job.params.pop("upload"))
+        job.save(update_fields=["params"])
 
 
 def _change(jobs: Any, **values: Any) -> int:

@@ -164,6 +164,7 @@ def test_a_large_zip_is_a_job(upload, manager, state, monkeypatch):
     assert (job["kind"], job["state"]) == ("ingest", "queued")
     assert not Image.objects.exists()
     done = jobs.run(job["id"], ingest.run_ingest)
+    assert done
     assert (done.state, done.done, done.total) == ("done", 2, 2)
     assert done.result["added"] == 2
     assert jobs.run(job["id"], ingest.run_ingest) is None
@@ -178,6 +179,8 @@ def test_a_large_zip_with_a_bad_image_fails_as_a_whole(upload, manager, monkeypa
     data = samples.zipped(GOOD | {"bad.png": samples.DAMAGED["no-idat"]})
     [job] = upload(manager, {"set.zip": data}).json()["jobs"]
     failed = jobs.run(job["id"], ingest.run_ingest)
+    assert failed
+    assert failed.error
     assert failed.state == "failed"
     assert failed.error["field"] == "bad.png"
     assert not Image.objects.exists()

@@ -1,0 +1,32 @@
+"""What must happen now and then, in one process of an installation (more do no harm).
+
+`manage.py serve` does it beside the web process, `manage.py sweep --forever` in a team's
+installation.
+"""
+
+import logging
+import threading
+import time
+
+from django.db import close_old_connections
+
+from annotations.services import files, jobs
+
+log = logging.getLogger(__name__)
+TIDY_EVERY_SECONDS = 600
+
+
+def forever(stop: threading.Event, every: float = 5) -> None:
+    """Sweep jobs every so many seconds, and tidy files now and then, until `stop` is set."""
+    tidied = time.monotonic()
+    while not stop.wait(every):
+        try:
+            jobs.sweep()
+            if time.monotonic() - tidied > TIDY_EVERY_SECONDS:
+                tidied = time.monotonic()
+                files.tidy()
+                jobs.tidy()
+        except Exception:  # the database may be away; what was missed is done the next time
+            log.exception("The sweep failed; again in %s s", every)
+        finally:
+            close_old_connections()
