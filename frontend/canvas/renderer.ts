@@ -1,0 +1,61 @@
+import type { Rect, Size } from "../core/types";
+import type { Camera } from "./viewport";
+
+/** Flags in the alpha byte of a palette entry. */
+export const HIDDEN = 1;
+export const SELECTED = 2;
+export const HIGHLIGHTED = 4;
+export const LOCKED = 8;
+
+/** RGBA8 by slot: red, green, blue and flags. Slot 0 is nothing. */
+export const PALETTE_SIDE = 256;
+export type Palette = Uint8Array<ArrayBuffer>;
+
+export interface Display {
+  /** Of the fill, 0…1. */
+  readonly opacity: number;
+  readonly outlineOnly: boolean;
+  /** Added after contrast, −1…1. */
+  readonly brightness: number;
+  /** Factor around middle grey, 0…4. */
+  readonly contrast: number;
+  /** Exponent is 1 / gamma. */
+  readonly gamma: number;
+  readonly showImage: boolean;
+  readonly showRegions: boolean;
+}
+
+export const DEFAULT_DISPLAY: Display = {
+  opacity: 0.4,
+  outlineOnly: false,
+  brightness: 0,
+  contrast: 1,
+  gamma: 1,
+  showImage: true,
+  showRegions: true,
+};
+
+/** Scale from which pixels of the image are shown as squares. */
+export const NEAREST_FROM = 4;
+/** Scale from which a line is drawn between pixels. */
+export const GRID_FROM = 12;
+
+/**
+ * Draws the image and its label map. Uploads are queued by the setters and done by `draw`, so that
+ * a setter costs the caller nothing.
+ */
+export interface Renderer {
+  readonly kind: "webgl2" | "2d";
+  /** Null takes the image away; the label map goes with it. */
+  setImage(image: ImageBitmap | null, size: Size): void;
+  /** Row-major, as large as the image. The array is kept and read again at `labelsChanged`. */
+  setLabels(labels: Uint16Array): void;
+  labelsChanged(rect: Rect): void;
+  setPalette(palette: Palette): void;
+  setDisplay(display: Display): void;
+  /** CSS pixels; `ratio` is device pixels per CSS pixel. */
+  resize(screen: Size, ratio: number): void;
+  /** True when more is to be uploaded: draw again in the next frame. */
+  draw(camera: Camera): boolean;
+  destroy(): void;
+}

@@ -1,0 +1,212 @@
+import type { Rect, Size } from "../core/types";
+import { drawMarks, type Mark } from "./marks";
+import { DEFAULT_DISPLAY, type Display, type Palette, type Renderer } from "./renderer";
+import { GlRenderer } from "./renderer_gl";
+import { CanvasRenderer } from "./renderer2d";
+import { Viewport } from "./viewport";
+
+/** A 2D canvas over the picture that is drawn again only when its marks changed. */
+class Layer {
+  readonly canvas = document.createElement("canvas");
+  private readonly context: CanvasRenderingContext2D;
+  stale = true;
+
+  constructor(private readonly marks: () => readonly Mark[]) {
+    const context = this.canvas.getContext("2d");
+    if (!context) throw new Error("This browser gives no canvas.");
+    this.context = context;
+  }
+
+  draw(viewport: Viewport, ratio: number): void {
+    if (!this.stale) return;
+    this.stale = false;
+    this.context.setTransform(1, 0, 0, 1, 0, 0);
+    this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    drawMarks(this.context, this.marks(), viewport, ratio);
+  }
+}
+
+export interface StageHandlers {
+  /** Marks that change seldom: proposals, comments. */
+  still(): readonly Mark[];
+  /** Marks that follow the pointer. */
+  live(): readonly Mark[];
+  moved(): void;
+}
+
+/**
+ * Three canvases over each other, the picture with its regions below, then marks that stay, then
+ * what the tool draws, and the one animation loop. Nothing is drawn while nothing changes.
+ */
+export class Stage {
+  readonly viewport: Viewport;
+  readonly element: HTMLDivElement;
+  private renderer: Renderer;
+  private base: HTMLCanvasElement;
+  private readonly still: Layer;
+  private readonly live: Layer;
+  private readonly observer: ResizeObserver;
+  private ratio = 1;
+  private frame = 0;
+  private baseStale = true;
+  private image: ImageBitmap | null = null;
+  private size: Size = { width: 1, height: 1 };
+  private labels: Uint16Array | null = null;
+  private palette: Palette | null = null;
+  private display: Display = DEFAULT_DISPLAY;
+
+  constructor(handlers: StageHandlers, preferred: Renderer["kind"] = "webgl2") {
+    this.element = document.createElement("div");
+    this.element.className = "stage";
+    this.element.tabIndex = 0;
+    this.element.setAttribute("role", "application");
+    this.element.setAttribute("aria-label", "Picture with its regions");
+    this.base = document.createElement("canvas");
+    this.still = new Layer(() => handlers.still());
+    this.live = new Layer(() => handlers.live());
+    this.element.append(this.base, this.still.canvas, this.live.canvas);
+    this.viewport = new Viewport(() => {
+      this.invalidate();
+      handlers.moved();
+    });
+    this.renderer = this.makeRenderer(preferred);
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.element);
+  }
+
+  get kind(): Renderer["kind"] {
+    return this.renderer.kind;
+  }
+
+  setImage(image: ImageBitmap | null, size: Size): void {
+    this.image = image;
+    const other = size.width !== this.size.width || size.height !== this.size.height;
+    this.size = size;
+    if (other) this.labels = null;
+    this.renderer.setImage(image, size);
+    this.invalidate();
+  }
+
+  setLabels(labels: Uint16Array): void {
+    this.labels = labels;
+    try {
+      this.renderer.setLabels(labels);
+    } catch {
+      this.replaceRenderer("2d");
+    }
+    this.invalidate();
+  }
+
+  labelsChanged(rect: Rect): void {
+    this.renderer.labelsChanged(rect);
+    this.invalidateBase();
+  }
+
+  setPalette(palette: Palette): void {
+    this.palette = palette;
+    this.renderer.setPalette(palette);
+    this.invalidateBase();
+  }
+
+  setDisplay(display: Display): void {
+    this.display = display;
+    this.renderer.setDisplay(display);
+    this.invalidate();
+  }
+
+  /** Something below changed; drawn in the next frame. */
+  invalidateBase(): void {
+    this.baseStale = true;
+    this.schedule();
+  }
+
+  invalidateStill(): void {
+    this.still.stale = true;
+    this.schedule();
+  }
+
+  invalidateLive(): void {
+    this.live.stale = true;
+    this.schedule();
+  }
+
+  invalidate(): void {
+    this.baseStale = true;
+    this.still.stale = true;
+    this.live.stale = true;
+    this.schedule();
+  }
+
+  destroy(): void {
+    cancelAnimationFrame(this.frame);
+    this.observer.disconnect();
+    this.renderer.destroy();
+    this.element.remove();
+  }
+
+  private makeRenderer(preferred: Renderer["kind"]): Renderer {
+    if (preferred === "2d") return new CanvasRenderer(this.base);
+    try {
+      const renderer = new GlRenderer(this.base);
+      const canvas = this.base;
+      canvas.addEventListener("webglcontextlost", (event) => {
+        event.preventDefault();
+        if (canvas === this.base && canvas.isConnected) this.replaceRenderer("webgl2");
+      });
+      return renderer;
+    } catch {
+      this.replaceCanvas();
+      return new CanvasRenderer(this.base);
+    }
+  }
+
+  /** A canvas keeps its first kind of context for ever, so another renderer needs another one. */
+  private replaceCanvas(): void {
+    const canvas = document.createElement("canvas");
+    this.base.replaceWith(canvas);
+    this.base = canvas;
+  }
+
+  private replaceRenderer(kind: Renderer["kind"]): void {
+    this.replaceCanvas();
+    this.renderer = this.makeRenderer(kind);
+    const { screen } = this.viewport;
+    this.renderer.resize(screen, this.ratio);
+    this.renderer.setDisplay(this.display);
+    this.renderer.setImage(this.image, this.size);
+    if (this.palette) this.renderer.setPalette(this.palette);
+    if (this.labels) this.renderer.setLabels(this.labels);
+    this.invalidate();
+  }
+
+  private resize(): void {
+    const width = Math.max(1, this.element.clientWidth);
+    const height = Math.max(1, this.element.clientHeight);
+    this.ratio = window.devicePixelRatio || 1;
+    this.renderer.resize({ width, height }, this.ratio);
+    for (const { canvas } of [this.still, this.live]) {
+      canvas.width = Math.round(width * this.ratio);
+      canvas.height = Math.round(height * this.ratio);
+    }
+    this.viewport.resize({ width, height });
+    this.invalidate();
+    // At once: a canvas that got another size is empty until it is drawn.
+    this.draw();
+  }
+
+  private schedule(): void {
+    if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+  }
+
+  private draw(): void {
+    cancelAnimationFrame(this.frame);
+    this.frame = 0;
+    const { camera } = this.viewport;
+    if (this.baseStale) {
+      this.baseStale = false;
+      if (this.renderer.draw(camera)) this.invalidateBase();
+    }
+    this.still.draw(this.viewport, this.ratio);
+    this.live.draw(this.viewport, this.ratio);
+  }
+}

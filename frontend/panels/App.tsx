@@ -1,0 +1,149 @@
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { Categories } from "./Categories";
+import { CommandPalette } from "./CommandPalette";
+import { makeCommands, runKeys } from "./commands";
+import { SharedContext } from "./context";
+import {
+  ConflictDialog,
+  GuidelinesDialog,
+  KeysDialog,
+  LoginDialog,
+  SendBackDialog,
+} from "./Dialogs";
+import { DisplayPanel } from "./DisplayPanel";
+import type { Editor } from "./editor";
+import { inField, keysOf } from "./keys";
+import { Minimap } from "./Minimap";
+import { Proposals } from "./Proposals";
+import { Regions } from "./Regions";
+import { ReviewPanel } from "./Review";
+import { Selection } from "./Selection";
+import { StatusBar } from "./StatusBar";
+import { ToolBar, ToolOptions } from "./Tools";
+import { TopBar } from "./TopBar";
+import { Toasts } from "./toasts";
+
+/** The whole page around the canvas. */
+export function App({ editor }: { editor: Editor }) {
+  const commands = useMemo(() => makeCommands(editor), [editor]);
+  const picture = useRef<HTMLDivElement>(null);
+
+  useEffect(() => {
+    if (picture.current) editor.start(picture.current);
+    const down = (event: KeyboardEvent) => {
+      if (editor.dialog.value || event.defaultPrevented) return;
+      const keys = keysOf(event);
+      if (inField(event) && !(event.ctrlKey || event.metaKey)) return;
+      if (inField(event) && !["Ctrl+K", "Ctrl+S", "Ctrl+Enter"].includes(keys)) return;
+      if (keys === "Space" && !onControl(event)) {
+        editor.holdPan(true);
+        event.preventDefault();
+        return;
+      }
+      if (keys === "Enter" && onControl(event)) return;
+      if (editor.pickByHotkey(event) || editor.keyToTool(event) || runKeys(commands, keys)) {
+        event.preventDefault();
+      }
+    };
+    const up = (event: KeyboardEvent) => {
+      if (event.key === " ") editor.holdPan(false);
+    };
+    const blur = () => editor.holdPan(false);
+    addEventListener("keydown", down);
+    addEventListener("keyup", up);
+    addEventListener("blur", blur);
+    return () => {
+      removeEventListener("keydown", down);
+      removeEventListener("keyup", up);
+      removeEventListener("blur", blur);
+    };
+  }, [editor, commands]);
+
+  return (
+    <SharedContext.Provider value={{ editor, commands }}>
+      <div class="editor">
+        <TopBar />
+        <ToolBar />
+        <main class="work">
+          <ToolOptions />
+          <div class="picture" ref={picture}>
+            <PhaseNotice />
+            <Minimap />
+          </div>
+          <StatusBar />
+        </main>
+        <aside class="side" aria-label="Panels">
+          <ReviewPanel />
+          <Categories />
+          <Proposals />
+          <Regions />
+          <Selection />
+          <DisplayPanel />
+        </aside>
+      </div>
+      <Dialogs />
+      <Toasts />
+    </SharedContext.Provider>
+  );
+
+  function Dialogs() {
+    switch (editor.dialog.value) {
+      case "login":
+        return <LoginDialog />;
+      case "conflict":
+        return <ConflictDialog />;
+      case "keys":
+        return <KeysDialog />;
+      case "palette":
+        return <CommandPalette />;
+      case "send-back":
+        return <SendBackDialog />;
+      case "guidelines":
+        return <GuidelinesDialog />;
+      default:
+        return null;
+    }
+  }
+
+  function PhaseNotice() {
+    const phase = editor.phase.value;
+    if (phase.state === "failed") {
+      return (
+        <div class="picture-notice" role="alert">
+          <h2>
+            {phase.error.status === 404
+              ? "There is no such image"
+              : "The image could not be opened"}
+          </h2>
+          <p>{phase.error.message}</p>
+          {phase.error.hint && <p>{phase.error.hint}</p>}
+          <div class="row">
+            <button type="button" class="button primary" onClick={() => void editor.reload()}>
+              Try again
+            </button>
+            <a class="button" href={editor.boot.projectUrl}>
+              Back to the project
+            </a>
+          </div>
+        </div>
+      );
+    }
+    if (phase.state === "loading" && editor.pictureMissing.value) {
+      return (
+        <div class="picture-notice loading" role="status">
+          <span class="spinner" aria-hidden="true" />
+          Opening the image…
+        </div>
+      );
+    }
+    return null;
+  }
+}
+
+/** Space and Enter belong to a focused button or switch. */
+function onControl(event: KeyboardEvent): boolean {
+  const { target } = event;
+  return (
+    target instanceof HTMLElement && ["BUTTON", "A", "INPUT", "SUMMARY"].includes(target.tagName)
+  );
+}

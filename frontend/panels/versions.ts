@@ -1,0 +1,56 @@
+import { pathOf } from "../canvas/paths";
+import { geometryMask } from "../core/document";
+import { growRect, unionRect } from "../core/rect";
+import type { Size, StoredRegion } from "../core/types";
+
+/**
+ * Draws a region over its part of the picture so that it fills the canvas, with the outline of the
+ * other version dashed, for comparing the two.
+ */
+export function drawVersion(
+  context: CanvasRenderingContext2D,
+  image: ImageBitmap,
+  size: Size,
+  region: StoredRegion,
+  other: StoredRegion | null,
+  color: string,
+): void {
+  const { width, height } = context.canvas;
+  const box = unionRect(
+    geometryMask(region.geometry, size).bbox(),
+    other && geometryMask(other.geometry, size).bbox(),
+  );
+  const part = growRect(box ?? { x: 0, y: 0, ...size }, 16, size);
+  const scale = Math.min(width / part.width, height / part.height);
+  context.setTransform(
+    scale,
+    0,
+    0,
+    scale,
+    (width - part.width * scale) / 2 - part.x * scale,
+    (height - part.height * scale) / 2 - part.y * scale,
+  );
+  context.drawImage(
+    image,
+    part.x,
+    part.y,
+    part.width,
+    part.height,
+    part.x,
+    part.y,
+    part.width,
+    part.height,
+  );
+  const path = pathOf(region.geometry, size);
+  context.fillStyle = color;
+  context.globalAlpha = 0.45;
+  context.fill(path, "evenodd");
+  context.globalAlpha = 1;
+  context.lineWidth = 2 / scale;
+  context.strokeStyle = color;
+  context.stroke(path);
+  if (!other) return;
+  context.setLineDash([5 / scale, 4 / scale]);
+  context.strokeStyle = "#ffffff";
+  context.stroke(pathOf(other.geometry, size));
+}
