@@ -176,6 +176,13 @@ class LiveApp:
         self.people: dict[str, Person] = {}
 
     def start(self) -> None:
+        self.prepare()
+        self.start_web()
+        self.start_worker("interactive")
+        self.start_worker("batch,io")
+
+    def prepare(self) -> None:
+        """Tables and people."""
         self.manage("migrate", "--verbosity", "0")
         people = subprocess.run(
             [sys.executable, "-m", "tests.people", *PEOPLE],
@@ -186,15 +193,13 @@ class LiveApp:
             text=True,
         )
         self.people = {one["username"]: Person(**one) for one in json.loads(people.stdout)}
-        self.start_web()
-        self.start_worker("interactive")
-        self.start_worker("batch,io")
 
-    def start_web(self) -> None:
+    def start_web(self, processes: int = 1) -> None:
         self.spawn(
             "web",
             *["gunicorn", "labeler.wsgi", "--bind", f"127.0.0.1:{self.port}"],
-            *["--worker-class", "gthread", "--workers", "1", "--threads", "8", "--timeout", "120"],
+            *["--worker-class", "gthread", "--workers", str(processes), "--threads", "8"],
+            *["--timeout", "120"],
         )
         wait_until(
             lambda: requests.get(f"{self.url}/login", timeout=5).status_code == 200,
