@@ -166,8 +166,12 @@ export class Document {
   }
 
   /** One gesture from begin to commit; an error inside cancels it and is thrown on. */
-  edit<Result>(title: string, change: (gesture: Gesture) => Result): Result {
-    const gesture = this.begin(title);
+  edit<Result>(
+    title: string,
+    change: (gesture: Gesture) => Result,
+    origin: Change["origin"] = "edit",
+  ): Result {
+    const gesture = this.begin(title, origin);
     try {
       const result = change(gesture);
       gesture.commit();

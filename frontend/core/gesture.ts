@@ -146,6 +146,21 @@ export class Gesture {
     return this.writers.get(uuid)?.snapshot() ?? this.store.mask(uuid);
   }
 
+  /** Makes regions those given, null takes one away: for what comes from the server. */
+  replace(regions: ReadonlyMap<string, StoredRegion | null>): void {
+    for (const [uuid, region] of regions) {
+      if (!region && this.store.regions.has(uuid)) this.remove(uuid);
+    }
+    for (const [uuid, region] of regions) {
+      if (!region) continue;
+      const { geometry, uuid: _, ...fields } = region;
+      if (this.store.regions.has(uuid)) this.update(uuid, fields);
+      else this.add({ ...fields, uuid });
+      if (geometry.type === "polygons") this.setPolygons(uuid, geometry.polygons);
+      else this.setMask(uuid, Mask.fromCounts(this.store.size, geometry.counts));
+    }
+  }
+
   /**
    * Copies a proposal into the document: as a region of its own, or, where the project has one
    * region per category, into that one. In exclusive projects it takes only unlabeled pixels.

@@ -1,16 +1,25 @@
-import type { StoredRegion } from "../core/types";
+import type { Document } from "../core/document";
+import type { Mask } from "../core/mask";
+import type { Change, Region, StoredRegion } from "../core/types";
+import type { Outbox, PendingWrite, Scope } from "./outbox";
+import {
+  authorOf,
+  type Refusal,
+  refusalOf,
+  regionFromWire,
+  regionToWire,
+  type SavedRegion,
+  type SaveReply,
+  type Send,
+  type WireRegion,
+} from "./wire";
 
-/** SIGNATURES: what `Autosave` offers. */
-export interface SaveReply {
-  readonly status: number;
-  /** Parsed JSON, or null. */
-  readonly body: unknown;
-  /** From Retry-After. */
-  readonly retryAfterSeconds?: number;
+/** Time as it passes; tests have their own. */
+export interface Clock {
+  now(): number;
+  /** Returns what ends it. */
+  after(milliseconds: number, call: () => void): () => void;
 }
-
-/** `path` begins with /api/. Rejects when no answer came. */
-export type Send = (method: "GET" | "POST", path: string, body?: unknown) => Promise<SaveReply>;
 
 export interface SaveProblem {
   readonly region: string | null;
@@ -40,16 +49,642 @@ export interface SaveState {
   readonly stored: boolean;
   /** Of the annotation, as the server last said. */
   readonly revision: number;
+  /** Null until the first save makes it. */
+  readonly annotation: number | null;
 }
 
-export declare class Autosave {
-  readonly state: SaveState;
-  subscribe(listener: (state: SaveState) => void): () => void;
-  /** Sends all that waits; resolves when saved, or when it cannot go on (look at `state`). */
-  flush(): Promise<SaveState>;
-  keepMine(region: string): Promise<void>;
-  takeTheirs(region: string): Promise<void>;
-  /** After a new login of the same person, or `online`. */
-  retry(): void;
-  close(): void;
+export interface AutosaveOptions {
+  readonly scope: Scope;
+  readonly session: string;
+  readonly outbox: Outbox;
+  readonly send: Send;
+  readonly clock: Clock;
+  readonly newUuid: () => string;
+  /** Mask to COCO counts, off the main thread where there is a worker. */
+  readonly encode: (mask: Mask) => Promise<string>;
+  readonly annotation: number | null;
+  readonly revision: number;
+  /** By region's UUID, what the server last said. */
+  readonly versions: ReadonlyMap<string, number>;
+  /** Left by sessions that are gone, in order. */
+  readonly adopted: readonly PendingWrite[];
+  /** Seconds of active work since the last call. */
+  readonly takeSeconds?: () => number;
+}
+
+const QUIET_MS = 400;
+const LONGEST_WAIT_MS = 1500;
+const FIRST_RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
+const MAX_WRITES = 500;
+const MAX_CHARACTERS = 8_000_000;
+
+/** A write in memory: as stored, and why it is held back. */
+interface Queued {
+  stored: PendingWrite;
+  conflict: SaveConflict | null;
+  problem: SaveProblem | null;
+  /** The person chose this version: a newer one of the server does not stop it. */
+  insists: boolean;
+}
+
+/** A region as it was right after a gesture; its mask is still to be encoded. */
+interface Snapshot {
+  readonly uuid: string;
+  readonly region: Region | null;
+  readonly mask: Mask | null;
+}
+
+/**
+ * The client of the save protocol for one image. Every finished gesture goes into the outbox first
+ * and to the server soon after; nothing leaves the outbox before the server said that it has it.
+ */
+export class Autosave {
+  private readonly queue: Queued[] = [];
+  private readonly versions: Map<string, number>;
+  private readonly listeners = new Set<(state: SaveState) => void>();
+  private readonly waiting: (() => void)[] = [];
+  /** Proposals that are dismissed as far as the server knows or will know. */
+  private readonly marked = new Set<number>();
+  private doc: Document | null = null;
+  private unsubscribe: (() => void) | null = null;
+  private annotation: number | null;
+  private revision: number;
+  private seconds = 0;
+  private nextOrder: number;
+  /** Gestures on their way into the outbox. */
+  private storing = 0;
+  private chain: Promise<void> = Promise.resolve();
+  private stored = true;
+  private sending = false;
+  private stopped = false;
+  private offline = false;
+  private loginExpired = false;
+  private failure: SaveProblem | null = null;
+  private failures = 0;
+  private limit = MAX_WRITES;
+  private waitingSince: number | null = null;
+  private cancelTimer: (() => void) | null = null;
+
+  constructor(private readonly options: AutosaveOptions) {
+    this.annotation = options.annotation;
+    this.revision = options.revision;
+    this.versions = new Map(options.versions);
+    for (const stored of options.adopted) {
+      const follows = this.queue.some((entry) => entry.stored.target === stored.target);
+      const basedOn = follows ? stored.basedOn : (stored.basedOn ?? this.version(stored.target));
+      this.queue.push(queued({ ...stored, basedOn }));
+    }
+    this.nextOrder = Math.max(options.clock.now(), (options.adopted.at(-1)?.order ?? 0) + 1);
+    if (this.queue.length > 0) this.schedule(0);
+  }
+
+  get state(): SaveState {
+    const conflicts = this.queue.flatMap(({ conflict }) => conflict ?? []);
+    const problems = this.queue.flatMap(({ problem }) => problem ?? []);
+    if (this.failure) problems.unshift(this.failure);
+    const pending = this.queue.length + this.storing;
+    const status =
+      (this.loginExpired && "login-expired") ||
+      (conflicts.length > 0 && "conflict") ||
+      (problems.length > 0 && "error") ||
+      (pending === 0 && "saved") ||
+      (this.offline && "offline") ||
+      "saving";
+    const { stored, revision, annotation } = this;
+    return { status, pending, conflicts, problems, stored, revision, annotation };
+  }
+
+  subscribe(listener: (state: SaveState) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** The regions as the person left them: the server's, with what still waits on top. */
+  restored(regions: readonly StoredRegion[]): StoredRegion[] {
+    const result = new Map(regions.map((region) => [region.uuid, region]));
+    for (const { stored } of this.queue) {
+      if (stored.op === "upsert") result.set(String(stored.target), stored.region!);
+      if (stored.op === "delete") result.delete(String(stored.target));
+    }
+    return [...result.values()];
+  }
+
+  /** Dismissed proposals, with what still waits. */
+  restoredDismissals(dismissed: readonly number[]): number[] {
+    const result = new Set(dismissed);
+    for (const { stored } of this.queue) {
+      if (stored.op === "dismiss") result.add(Number(stored.target));
+      if (stored.op === "restore") result.delete(Number(stored.target));
+    }
+    return [...result];
+  }
+
+  /** Saves what is changed in it from now on. */
+  attach(doc: Document): void {
+    this.doc = doc;
+    for (const { id } of doc.proposals) if (isHandled(doc, id)) this.marked.add(id);
+    this.unsubscribe = doc.subscribe((change) => {
+      if (change.final && change.origin === "edit") this.record(doc, change);
+    });
+  }
+
+  /** Looks at the document no more; what waits is still sent. */
+  detach(): void {
+    this.unsubscribe?.();
+    this.unsubscribe = null;
+    this.doc = null;
+  }
+
+  /** Ends all sending after the request that is under way. What waits stays in the outbox. */
+  async stop(): Promise<void> {
+    this.detach();
+    await this.chain;
+    this.stopped = true;
+    this.cancelTimer?.();
+    while (this.sending) await this.nextState();
+    this.publish();
+  }
+
+  /** Sends all that waits; resolves when saved, or when it cannot go on (look at the state). */
+  async flush(): Promise<SaveState> {
+    for (;;) {
+      await this.chain;
+      if (this.sending) await this.nextState();
+      else await this.pump();
+      if (this.stopped || this.state.status !== "saving") return this.state;
+    }
+  }
+
+  /** Gives up what waits. What the document shows is then not what the server has. */
+  async discard(): Promise<void> {
+    await this.chain;
+    await this.drop([...this.queue]);
+    this.failure = null;
+    this.publish();
+  }
+
+  /** Goes on at once: after a new login of the same person, or when the network is back. */
+  retry(): void {
+    this.loginExpired = false;
+    this.failure = null;
+    this.failures = 0;
+    for (const entry of this.queue) entry.problem = null;
+    this.schedule(0);
+    this.publish();
+  }
+
+  /**
+   * Ends a conflict with the version of this document. In exclusive projects regions depend on each
+   * other, so it then holds for the whole image.
+   */
+  async keepMine(region: string): Promise<void> {
+    const entry = this.queue.find(({ conflict }) => conflict?.region === region);
+    if (!entry?.conflict) return;
+    if (this.options.scope.kind !== "instance" && this.doc) {
+      const server = await this.fetchRegions();
+      if (server) await this.replaceAll(this.doc, server);
+    } else {
+      entry.stored = { ...entry.stored, basedOn: entry.conflict.theirVersion };
+      entry.insists = true;
+      entry.conflict = null;
+      await this.persist([entry], []);
+    }
+    this.schedule(0);
+    this.publish();
+  }
+
+  /** Ends a conflict with the server's version: of the region, or of the whole exclusive image. */
+  async takeTheirs(region: string): Promise<void> {
+    const entry = this.queue.find(({ conflict }) => conflict?.region === region);
+    if (!entry?.conflict) return;
+    if (this.options.scope.kind === "instance") {
+      const { theirs, theirVersion } = entry.conflict;
+      await this.drop(this.queue.filter(({ stored }) => stored.target === region));
+      this.versions.set(region, theirVersion);
+      if (this.doc) showTheirs(this.doc, new Map([[region, theirs]]));
+    } else {
+      const server = await this.fetchRegions();
+      if (!server) return;
+      const regionWrites = this.queue.filter(({ stored }) => typeof stored.target === "string");
+      await this.drop(regionWrites);
+      const theirs = new Map<string, StoredRegion | null>();
+      for (const mine of this.doc?.regions ?? []) theirs.set(mine.uuid, null);
+      for (const json of server) {
+        theirs.set(json.uuid, regionFromWire(json));
+        this.versions.set(json.uuid, json.version);
+      }
+      if (this.doc) showTheirs(this.doc, theirs);
+    }
+    this.schedule(0);
+    this.publish();
+  }
+
+  // --- from the document into the outbox -----------------------------------------------------------
+
+  private record(doc: Document, change: Change): void {
+    const snapshots = change.regions.map((uuid) => snapshot(doc, uuid));
+    const dismissals = change.proposals.map((id) => ({ id, dismissed: isHandled(doc, id) }));
+    this.storing++;
+    this.publish();
+    this.chain = this.chain.then(async () => {
+      const regions = await Promise.all(snapshots.map((one) => this.encoded(one)));
+      const touched = new Set<Queued>();
+      const dropped: Queued[] = [];
+      snapshots.forEach(({ uuid }, i) => this.enqueueRegion(uuid, regions[i]!, touched, dropped));
+      for (const { id, dismissed } of dismissals) this.enqueueMark(id, dismissed, touched);
+      await this.persist([...touched], dropped);
+      this.storing--;
+      this.schedule(QUIET_MS);
+      this.publish();
+    });
+  }
+
+  private async encoded({ region, mask }: Snapshot): Promise<StoredRegion | null> {
+    if (!region) return null;
+    const { slot: _slot, bbox: _bbox, area: _area, geometry, ...fields } = region;
+    if (geometry.type === "polygons") return { ...fields, geometry };
+    const counts = await this.options.encode(mask!).catch(() => mask!.counts());
+    return { ...fields, geometry: { type: "mask", counts } };
+  }
+
+  private enqueueRegion(
+    uuid: string,
+    region: StoredRegion | null,
+    touched: Set<Queued>,
+    dropped: Queued[],
+  ): void {
+    const op = region ? "upsert" : "delete";
+    const prior = this.queue.findLast(({ stored }) => stored.target === uuid);
+    if (prior && !prior.stored.sent) {
+      if (!region && prior.stored.basedOn === 0 && !prior.conflict) {
+        this.queue.splice(this.queue.indexOf(prior), 1);
+        touched.delete(prior);
+        dropped.push(prior);
+        return;
+      }
+      prior.stored = { ...prior.stored, op, region };
+      prior.problem = null;
+      if (prior.conflict) prior.conflict = { ...prior.conflict, mine: region };
+      touched.add(prior);
+      return;
+    }
+    const basedOn = prior ? null : this.version(uuid);
+    if (!region && basedOn === 0) return;
+    touched.add(this.push(op, uuid, region, basedOn));
+  }
+
+  private enqueueMark(id: number, dismissed: boolean, touched: Set<Queued>): void {
+    const op = dismissed ? "dismiss" : "restore";
+    const prior = this.queue.findLast(({ stored }) => stored.target === id);
+    if (prior && !prior.stored.sent) {
+      prior.stored = { ...prior.stored, op };
+      touched.add(prior);
+    } else if (prior || dismissed || this.marked.has(id)) {
+      touched.add(this.push(op, id, null, 0));
+    }
+    if (dismissed) this.marked.add(id);
+    else this.marked.delete(id);
+  }
+
+  private push(
+    op: PendingWrite["op"],
+    target: string | number,
+    region: StoredRegion | null,
+    basedOn: number | null,
+  ): Queued {
+    const { newUuid, scope, session } = this.options;
+    const key = newUuid();
+    const order = this.nextOrder++;
+    const entry = queued({ key, scope, session, order, op, target, region, basedOn, sent: false });
+    this.queue.push(entry);
+    return entry;
+  }
+
+  private async persist(puts: readonly Queued[], deletes: readonly Queued[]): Promise<void> {
+    try {
+      await this.options.outbox.change(
+        puts.map(({ stored }) => stored),
+        deletes.map(({ stored }) => stored.key),
+      );
+      this.stored = true;
+    } catch {
+      // It is still in memory and still sent; the state says that it is not stored.
+      this.stored = false;
+    }
+  }
+
+  private version(target: string | number): number {
+    return this.versions.get(String(target)) ?? 0;
+  }
+
+  private async drop(entries: readonly Queued[]): Promise<void> {
+    for (const entry of entries) this.queue.splice(this.queue.indexOf(entry), 1);
+    await this.persist([], entries);
+  }
+
+  // --- from the outbox to the server ---------------------------------------------------------------
+
+  private schedule(milliseconds: number): void {
+    // While the server does not answer, only the time since it last did counts.
+    if (this.stopped || (this.offline && this.cancelTimer && milliseconds > 0)) return;
+    const now = this.options.clock.now();
+    this.waitingSince ??= now;
+    const latest = this.waitingSince + LONGEST_WAIT_MS - now;
+    this.cancelTimer?.();
+    this.cancelTimer = this.options.clock.after(Math.max(0, Math.min(milliseconds, latest)), () => {
+      this.cancelTimer = null;
+      void this.pump();
+    });
+  }
+
+  private wait(milliseconds: number): void {
+    this.cancelTimer?.();
+    this.cancelTimer = this.options.clock.after(milliseconds, () => {
+      this.cancelTimer = null;
+      void this.pump();
+    });
+  }
+
+  private async pump(): Promise<void> {
+    if (this.sending || this.stopped || this.loginExpired || this.failure) {
+      this.publish();
+      return;
+    }
+    const batch = this.batch();
+    this.waitingSince = null;
+    if (batch.length === 0) {
+      this.publish();
+      return;
+    }
+    this.sending = true;
+    this.publish();
+    try {
+      await this.sendBatch(batch);
+    } finally {
+      this.sending = false;
+    }
+    this.publish();
+  }
+
+  /** The first write of each region that may go, at most what one patch takes. */
+  private batch(): Queued[] {
+    if (this.options.scope.kind !== "instance" && this.queue.some(({ conflict }) => conflict)) {
+      return [];
+    }
+    const batch: Queued[] = [];
+    const seen = new Set<string | number>();
+    let characters = 0;
+    for (const entry of this.queue) {
+      const { target, region } = entry.stored;
+      if (seen.has(target)) continue;
+      seen.add(target);
+      if (entry.conflict || entry.problem || entry.stored.basedOn === null) continue;
+      characters += region?.geometry.type === "mask" ? region.geometry.counts.length : 1000;
+      if (batch.length > 0 && (batch.length >= this.limit || characters > MAX_CHARACTERS)) break;
+      batch.push(entry);
+    }
+    return batch;
+  }
+
+  private async sendBatch(batch: readonly Queued[]): Promise<void> {
+    const { send, scope } = this.options;
+    this.seconds += Math.round(this.options.takeSeconds?.() ?? 0);
+    const { seconds } = this;
+    let reply: SaveReply | null = null;
+    try {
+      if (this.annotation === null) {
+        reply = await send("POST", `/api/images/${scope.image}/annotations`, {});
+        if (reply.status >= 300) return await this.refused(reply, batch);
+        this.annotation = (reply.body as { id: number }).id;
+      }
+      for (const entry of batch) entry.stored = { ...entry.stored, sent: true };
+      await this.persist(batch, []);
+      reply = await send("POST", `/api/annotations/${this.annotation}/patches`, {
+        writes: batch.map(({ stored }) => toWire(stored)),
+        seconds,
+      });
+    } catch {
+      this.failed(null);
+      return;
+    }
+    if (reply.status >= 300) {
+      await this.refused(reply, batch);
+      return;
+    }
+    this.seconds -= seconds;
+    await this.saved(batch, reply.body as { revision: number; regions: SavedRegion[] });
+  }
+
+  private async saved(
+    batch: readonly Queued[],
+    { revision, regions }: { revision: number; regions: readonly SavedRegion[] },
+  ): Promise<void> {
+    this.revision = revision;
+    this.offline = false;
+    this.failures = 0;
+    this.limit = MAX_WRITES;
+    for (const { region, version } of regions) this.versions.set(region, version);
+    const following: Queued[] = [];
+    for (const entry of batch) {
+      const { target } = entry.stored;
+      this.queue.splice(this.queue.indexOf(entry), 1);
+      const next = this.queue.find(({ stored }) => stored.target === target);
+      if (!next || next.stored.basedOn !== null) continue;
+      next.stored = { ...next.stored, basedOn: this.version(target) };
+      following.push(next);
+    }
+    await this.persist(following, batch);
+    if (this.queue.length > 0) this.schedule(0);
+  }
+
+  /** No answer, or one that says nothing about the writes: the same again, later and later. */
+  private failed(retryAfterSeconds: number | null): void {
+    this.offline = true;
+    const wait = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.failures++);
+    this.wait(retryAfterSeconds === null ? wait : Math.max(wait, retryAfterSeconds * 1000));
+  }
+
+  private async refused(reply: SaveReply, batch: readonly Queued[]): Promise<void> {
+    const { status } = reply;
+    if (status >= 500 || status === 408 || status === 429) {
+      this.failed(reply.retryAfterSeconds ?? null);
+      return;
+    }
+    this.offline = false;
+    this.failures = 0;
+    // A refusal means that nothing was applied: the writes may still change.
+    for (const entry of batch) entry.stored = { ...entry.stored, sent: false };
+    const dropped: Queued[] = [];
+    const said = refusalOf(reply);
+    if (status === 401) this.loginExpired = true;
+    else if (status === 413 && batch.length > 1) this.limit = Math.ceil(batch.length / 2);
+    else if (status === 412) this.stale(said, batch, dropped);
+    else if (said.code === "overlap") await this.overlapping(said, batch);
+    else if (!this.blame(status, said, batch, dropped)) {
+      this.failure = problemOf(said, null);
+    }
+    for (const entry of dropped) this.queue.splice(this.queue.indexOf(entry), 1);
+    await this.persist(
+      batch.filter((entry) => !dropped.includes(entry)),
+      dropped,
+    );
+    if (!this.loginExpired && !this.failure) this.schedule(0);
+  }
+
+  private stale(said: Refusal, batch: readonly Queued[], dropped: Queued[]): void {
+    for (const { region, theirs } of said.conflicts) {
+      const entry = batch.find(({ stored }) => stored.target === region);
+      if (!entry) continue;
+      const theirVersion = theirs?.version ?? 0;
+      const gone = !theirs || theirs.deleted === true;
+      if (gone && entry.stored.op === "delete") {
+        this.versions.set(region, theirVersion);
+        dropped.push(entry);
+      } else if (entry.insists) {
+        entry.stored = { ...entry.stored, basedOn: theirVersion };
+      } else {
+        entry.conflict = {
+          region,
+          mine: entry.stored.region,
+          theirs: gone ? null : regionFromWire(theirs),
+          theirVersion,
+          author: authorOf(theirs),
+        };
+      }
+    }
+  }
+
+  /** The server's regions have pixels of ours: a conflict of those that it names. */
+  private async overlapping(said: Refusal, batch: readonly Queued[]): Promise<void> {
+    const server = (await this.fetchRegions()) ?? [];
+    const named = batch.filter(({ stored }) => said.regions.includes(String(stored.target)));
+    for (const entry of named.length > 0 ? named : batch) {
+      const region = String(entry.stored.target);
+      const other =
+        server.find(({ uuid }) => uuid === region) ??
+        server.find(({ uuid }) => said.regions.includes(uuid)) ??
+        null;
+      entry.conflict = {
+        region,
+        mine: entry.stored.region,
+        theirs: other && regionFromWire(other),
+        theirVersion: this.version(region),
+        author: authorOf(other),
+      };
+    }
+  }
+
+  /** Holds back the write that the refusal is about, so that the others go on. False: it is about none. */
+  private blame(
+    status: number,
+    said: Refusal,
+    batch: readonly Queued[],
+    dropped: Queued[],
+  ): boolean {
+    if (status === 403 || status === 404) return false;
+    const index = /^writes\[(\d+)\]/.exec(said.field)?.[1];
+    const entry =
+      batch.find(({ stored }) => said.region !== null && stored.target === said.region) ??
+      (index === undefined ? undefined : batch[Number(index)]) ??
+      (batch.length === 1 && status !== 409 ? batch[0] : undefined);
+    if (entry) {
+      // A proposal that is gone needs no mark.
+      if (typeof entry.stored.target === "number") dropped.push(entry);
+      else entry.problem = problemOf(said, entry.stored.target);
+      return true;
+    }
+    if (status === 409 || batch.length === 1) return false;
+    this.limit = 1;
+    return true;
+  }
+
+  // --- the whole image -----------------------------------------------------------------------------
+
+  private async fetchRegions(): Promise<WireRegion[] | null> {
+    try {
+      const reply = await this.options.send("GET", `/api/annotations/${this.annotation}`);
+      if (reply.status === 200) return (reply.body as { regions: WireRegion[] }).regions;
+      if (reply.status === 401) this.loginExpired = true;
+    } catch {
+      this.offline = true;
+    }
+    this.publish();
+    return null;
+  }
+
+  /** Queues whatever makes the server's regions those of the document. */
+  private async replaceAll(doc: Document, server: readonly WireRegion[]): Promise<void> {
+    this.storing++;
+    const snapshots = doc.regions.map(({ uuid }) => snapshot(doc, uuid));
+    const mine = await Promise.all(snapshots.map((one) => this.encoded(one)));
+    await this.drop(this.queue.filter(({ stored }) => typeof stored.target === "string"));
+    const left = new Map(server.map((json) => [json.uuid, json]));
+    const entries: Queued[] = [];
+    for (const region of mine) {
+      if (!region) continue;
+      const theirs = left.get(region.uuid);
+      left.delete(region.uuid);
+      if (theirs && sameRegion(region, regionFromWire(theirs))) {
+        this.versions.set(region.uuid, theirs.version);
+        continue;
+      }
+      const basedOn = theirs?.version ?? this.version(region.uuid);
+      entries.push(this.push("upsert", region.uuid, region, basedOn));
+    }
+    for (const { uuid, version } of left.values()) {
+      entries.push(this.push("delete", uuid, null, version));
+    }
+    for (const entry of entries) entry.insists = true;
+    await this.persist(entries, []);
+    this.storing--;
+  }
+
+  private nextState(): Promise<void> {
+    return new Promise((resolve) => this.waiting.push(resolve));
+  }
+
+  private publish(): void {
+    const { state } = this;
+    for (const resolve of this.waiting.splice(0)) resolve();
+    for (const listener of [...this.listeners]) listener(state);
+  }
+}
+
+function queued(stored: PendingWrite): Queued {
+  return { stored, conflict: null, problem: null, insists: false };
+}
+
+function snapshot(doc: Document, uuid: string): Snapshot {
+  const region = doc.region(uuid);
+  return { uuid, region, mask: region?.geometry.type === "mask" ? doc.mask(uuid) : null };
+}
+
+/** Dismissed, or accepted into a region that does not name it: not to be offered again. */
+function isHandled(doc: Document, id: number): boolean {
+  return (
+    doc.proposalState(id) !== "open" && !doc.regions.some(({ proposalId }) => proposalId === id)
+  );
+}
+
+function toWire(write: PendingWrite): unknown {
+  const { op, target, key, basedOn, region, scope } = write;
+  if (op === "dismiss" || op === "restore") return { op, proposal: target };
+  const start = { op, region: target, based_on: basedOn, key };
+  return region ? { ...start, ...regionToWire(region, scope.size) } : start;
+}
+
+function problemOf({ code, detail, field, hint }: Refusal, region: string | null): SaveProblem {
+  return { region, code, detail, field, hint };
+}
+
+function sameRegion(a: StoredRegion, b: StoredRegion): boolean {
+  const comparable = ({ proposalId: _, ...rest }: StoredRegion) =>
+    JSON.stringify(Object.entries(rest).sort(([x], [y]) => (x < y ? -1 : 1)));
+  return comparable(a) === comparable(b);
+}
+
+/** Puts the server's regions into the document, null for deleted ones. */
+function showTheirs(doc: Document, theirs: ReadonlyMap<string, StoredRegion | null>): void {
+  doc.edit("Take theirs", (gesture) => gesture.replace(theirs), "server");
 }

@@ -1,0 +1,82 @@
+import { geometryMask } from "../core/document";
+import { Mask, type PackedMask } from "../core/mask";
+import type { Geometry, Size, StoredRegion } from "../core/types";
+
+/** Encoding up to that many tiles takes less than handing them to a worker. */
+const SMALL_TILES = 64;
+
+export type CodecRequest =
+  | { readonly id: number; readonly do: "encode"; readonly mask: PackedMask }
+  | {
+      readonly id: number;
+      readonly do: "decode";
+      readonly size: Size;
+      readonly geometries: readonly Geometry[];
+    };
+
+export interface CodecReply {
+  readonly id: number;
+  readonly counts?: string;
+  readonly masks?: readonly PackedMask[];
+  readonly error?: string;
+}
+
+/** What the worker does with one request. */
+export function answer(request: CodecRequest): CodecReply {
+  const { id } = request;
+  try {
+    if (request.do === "encode") return { id, counts: Mask.unpack(request.mask).counts() };
+    const { size, geometries } = request;
+    return { id, masks: geometries.map((geometry) => geometryMask(geometry, size).pack()) };
+  } catch (error) {
+    return { id, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Masks to RLE and back in a worker; here and now where there is none. */
+export class Codec {
+  private readonly waiting = new Map<number, (reply: CodecReply) => void>();
+  private next = 1;
+
+  constructor(private readonly worker: Worker | null) {
+    worker?.addEventListener("message", ({ data }: MessageEvent<CodecReply>) => {
+      this.waiting.get(data.id)?.(data);
+      this.waiting.delete(data.id);
+    });
+    worker?.addEventListener("error", () => {
+      for (const [id, resolve] of this.waiting) resolve({ id, error: "The worker ended." });
+      this.waiting.clear();
+    });
+  }
+
+  async encode(mask: Mask): Promise<string> {
+    if (mask.tiles.size <= SMALL_TILES) return mask.counts();
+    const packed = mask.pack();
+    const transfer = [packed.indices.buffer as ArrayBuffer, packed.words.buffer as ArrayBuffer];
+    const reply = await this.ask({ id: this.next++, do: "encode", mask: packed }, transfer);
+    if (reply.counts === undefined) throw new Error(reply.error);
+    return reply.counts;
+  }
+
+  /** The masks of regions by UUID, for `DocumentOptions.masks`. */
+  async decode(size: Size, regions: readonly StoredRegion[]): Promise<Map<string, Mask>> {
+    const geometries = regions.map(({ geometry }) => geometry);
+    const reply = await this.ask({ id: this.next++, do: "decode", size, geometries }, []);
+    if (!reply.masks) throw new Error(reply.error);
+    return new Map(reply.masks.map((packed, i) => [regions[i]!.uuid, Mask.unpack(packed)]));
+  }
+
+  private ask(request: CodecRequest, transfer: Transferable[]): Promise<CodecReply> {
+    const { worker } = this;
+    if (!worker) return Promise.resolve(answer(request));
+    return new Promise((resolve) => {
+      this.waiting.set(request.id, resolve);
+      worker.postMessage(request, transfer);
+    });
+  }
+}
+
+export function startCodec(): Codec {
+  const worker = new Worker(new URL("./codec.worker.ts", import.meta.url), { type: "module" });
+  return new Codec(worker);
+}
