@@ -169,6 +169,7 @@ class LiveApp:
             "LABELER_DATA": str(self.data),
             "SECRET_KEY": secrets.token_urlsafe(48),
             "READ_DOTENV": "0",
+            "CELERY_SKIP_CHECKS": "1",  # they would import all pages
             "PORT": str(self.port),
             **environment,
         }
@@ -180,6 +181,7 @@ class LiveApp:
         self.start_web()
         self.start_worker("interactive")
         self.start_worker("batch,io")
+        self.start_sweeper()
 
     def prepare(self) -> None:
         """Tables and people."""
@@ -197,7 +199,7 @@ class LiveApp:
     def start_web(self, processes: int = 1) -> None:
         self.spawn(
             "web",
-            *["gunicorn", "labeler.wsgi", "--bind", f"127.0.0.1:{self.port}"],
+            *["-m", "gunicorn", "labeler.wsgi", "--bind", f"127.0.0.1:{self.port}"],
             *["--worker-class", "gthread", "--workers", str(processes), "--threads", "8"],
             *["--timeout", "120"],
         )
@@ -210,16 +212,19 @@ class LiveApp:
     def start_worker(self, queues: str) -> None:
         self.spawn(
             f"worker-{queues}",
-            *["celery", "--app", "labeler", "worker", "--queues", queues, "--pool", "solo"],
+            *["-m", "celery", "--app", "labeler", "worker", "--queues", queues, "--pool", "solo"],
             *["--without-gossip", "--without-mingle", "--without-heartbeat"],
             *["--hostname", f"{queues.replace(',', '-')}@%h"],
         )
 
-    def spawn(self, name: str, module: str, *arguments: str) -> None:
-        """Starts `python -m module arguments` in the background; its output goes to <name>.log."""
+    def start_sweeper(self) -> None:
+        self.spawn("sweeper", "manage.py", "sweep", "--forever", "--every", "1")
+
+    def spawn(self, name: str, *arguments: str) -> None:
+        """Starts `python arguments` in the background; its output goes to <name>.log."""
         with (self.data / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                [sys.executable, *arguments],
                 cwd=ROOT,
                 env=self.environment,
                 stdout=log,
