@@ -2,7 +2,6 @@
 
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
-from django.contrib.auth.forms import PasswordChangeForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,7 +13,7 @@ from knox.models import AuthToken
 
 from annotations.errors import ServiceError
 from annotations.pages.base import page, person, refused
-from annotations.pages.forms import LoginForm
+from annotations.pages.forms import LoginForm, PasswordForm
 from annotations.services import people
 
 YEAR = 365 * 24 * 3600
@@ -47,7 +46,7 @@ def theme(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def account(request: HttpRequest) -> HttpResponse:
-    form = PasswordChangeForm(person(request), request.POST or None)
+    form = PasswordForm(person(request), request.POST or None)
     if request.method == "POST" and form.is_valid():
         form.save()
         update_session_auth_hash(request, form.user)
@@ -66,7 +65,7 @@ def make_token(request: HttpRequest) -> HttpResponse:
     except ServiceError as error:
         refused(request, error)
         return redirect("pages:account")
-    return _account(request, PasswordChangeForm(person(request)), secret=secret)
+    return _account(request, PasswordForm(person(request)), secret=secret)
 
 
 @require_POST
@@ -78,7 +77,7 @@ def revoke_token(request: HttpRequest, key: str) -> HttpResponse:
 
 
 def _account(
-    request: HttpRequest, form: PasswordChangeForm, secret: str = "", status: int = 200
+    request: HttpRequest, form: PasswordForm, secret: str = "", status: int = 200
 ) -> HttpResponse:
     context = {
         "form": form,

@@ -3,7 +3,8 @@
 from typing import Any
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.urls import reverse_lazy
 
 from annotations.models import Project
 from annotations.models.projects import Role
@@ -21,6 +22,14 @@ class LoginForm(AuthenticationForm):
         self.fields["username"].label = "Name"
 
 
+class PasswordForm(PasswordChangeForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["old_password"].widget.attrs.pop("autofocus", None)
+        self.fields["new_password2"].label = "New password again"
+        self.fields["new_password2"].help_text = ""
+
+
 class NewProjectForm(forms.Form):
     name = forms.CharField(max_length=200, widget=forms.TextInput(attrs={"autofocus": True}))
     kind = forms.ChoiceField(choices=Project.Kind.choices)
@@ -31,6 +40,10 @@ class NewProjectForm(forms.Form):
                 "rows": 9,
                 "placeholder": "car\nperson\nroad #7a7f87 stuff",
                 "spellcheck": "false",
+                "hx-post": reverse_lazy("pages:preview_categories"),
+                "hx-trigger": "input delay:250ms, change from:'input[name=kind]'",
+                "hx-target": "#preview",
+                "hx-sync": "this:replace",
             }
         ),
     )
