@@ -13,3 +13,4 @@ max_requests_jitter = 1_000
 # The proxy's X-Forwarded-For is trusted: nobody else reaches this port.
 forwarded_allow_ips = "*"
 accesslog = "-"
+control_socket_disable = True

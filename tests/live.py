@@ -159,12 +159,7 @@ class LiveApp:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = Path(tempfile.mkdtemp(prefix="labeler-live-"))
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name
-            not in ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "STORAGE_URL", "DEBUG")
-        }
+        inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
         self.environment = inherited | {
             "LABELER_DATA": str(self.data),
             "SECRET_KEY": secrets.token_urlsafe(48),
@@ -201,7 +196,7 @@ class LiveApp:
             "web",
             *["-m", "gunicorn", "labeler.wsgi", "--bind", f"127.0.0.1:{self.port}"],
             *["--worker-class", "gthread", "--workers", str(processes), "--threads", "8"],
-            *["--timeout", "120"],
+            *["--timeout", "120", "--no-control-socket"],
         )
         wait_until(
             lambda: requests.get(f"{self.url}/login", timeout=5).status_code == 200,
