@@ -50,7 +50,7 @@ class CountsSerializer(serializers.Serializer):
 class ProjectSerializer(serializers.ModelSerializer):
     kind = serializers.ChoiceField(choices=Project.Kind.choices)
     role = serializers.ChoiceField(choices=Role.choices)
-    archived = serializers.BooleanField(source="archived_at", help_text="Read only when true.")
+    archived = serializers.BooleanField(help_text="Nothing in it changes.")
     counts = CountsSerializer()
 
     class Meta:
@@ -79,7 +79,7 @@ class ProjectChangesSerializer(StrictSerializer):
 
 
 class CategorySerializer(serializers.ModelSerializer):
-    archived = serializers.BooleanField(source="archived_at")
+    archived = serializers.BooleanField()
 
     class Meta:
         model = Category

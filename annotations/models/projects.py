@@ -33,6 +33,10 @@ class Project(models.Model):
         return self.name
 
     @property
+    def archived(self) -> bool:
+        return self.archived_at is not None
+
+    @property
     def exclusive(self) -> bool:
         """Whether a pixel belongs to at most one region (semantic and panoptic projects)."""
         return self.kind != self.Kind.INSTANCE
@@ -99,3 +103,7 @@ class Category(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def archived(self) -> bool:
+        return self.archived_at is not None

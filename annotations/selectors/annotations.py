@@ -37,7 +37,7 @@ def may_edit(user, annotation: Annotation) -> bool:
     return (
         annotation.annotator_id == user.pk
         and annotation.status in EDITABLE
-        and annotation.project.archived_at is None
+        and not annotation.project.archived
     )
 
 

@@ -97,7 +97,7 @@ def category_values(category: Category) -> dict[str, Any]:
         "hotkey": category.hotkey,
         "is_thing": category.is_thing,
         "order": category.order,
-        "archived": category.archived_at is not None,
+        "archived": category.archived,
     }
 
 

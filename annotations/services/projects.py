@@ -86,7 +86,7 @@ def create_category(
         siblings = _locked_categories(project)
         if len(siblings) >= MAX_CATEGORIES:
             raise Conflict("too_many", f"A project has at most {MAX_CATEGORIES} categories.")
-        active = [category for category in siblings if category.archived_at is None]
+        active = [category for category in siblings if not category.archived]
         category = Category(
             project=project,
             name=_free_name(name, siblings),
@@ -108,7 +108,7 @@ def update_category(user, category: Category, changes: dict[str, Any]) -> Catego
         siblings = _locked_categories(category.project)
         category = next((c for c in siblings if c.pk == category.pk), category)
         others = [c for c in siblings if c.pk != category.pk]
-        active = [c for c in others if c.archived_at is None]
+        active = [c for c in others if not c.archived]
         if "archived" in changes:
             category.archived_at = (
                 (category.archived_at or timezone.now()) if changes["archived"] else None
@@ -119,7 +119,7 @@ def update_category(user, category: Category, changes: dict[str, Any]) -> Catego
             category.color = _color(changes["color"])
         if "hotkey" in changes:
             category.hotkey = _free_hotkey(changes["hotkey"], active)
-        elif category.archived_at is None and category.hotkey in {c.hotkey for c in active}:
+        elif not category.archived and category.hotkey in {c.hotkey for c in active}:
             category.hotkey = ""  # taken by another while this one was archived
         for field in ("supercategory", "is_thing", "order"):
             if field in changes:
@@ -148,7 +148,7 @@ def _free_name(name: str, others: list[Category]) -> str:
             "name_taken",
             f"There already is a category named {taken.name}.",
             "name",
-            "It is archived: restore it instead." if taken.archived_at else "",
+            "It is archived: restore it instead." if taken.archived else "",
         )
     return name
 

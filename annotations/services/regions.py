@@ -327,7 +327,7 @@ class _Patch:
             raise _bad(write, index, "category", "The project has no such category.")
         region = self.regions.get(write.region)
         kept = region is not None and region.category_id == category.pk
-        if category.archived_at and not kept:
+        if category.archived and not kept:
             raise _bad(
                 write, index, "category", f"The category {category.name} is archived.",
                 hint="Choose another one, or ask a manager to restore it.",
@@ -430,7 +430,7 @@ class _Patch:
         return {pk: dismiss for pk, dismiss in wanted.items() if dismiss != (pk in self.dismissed)}
 
     def _check_editable(self) -> None:
-        if self.project.archived_at:
+        if self.project.archived:
             raise Conflict("archived", "The project is archived, so nothing in it changes.")
         if self.annotation.status not in EDITABLE:
             raise Conflict(

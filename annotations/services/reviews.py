@@ -178,7 +178,7 @@ def _locked(user, annotation: Annotation) -> Annotation:
 
 
 def _refuse_archived(project: Project) -> None:
-    if project.archived_at:
+    if project.archived:
         raise Conflict("archived", "The project is archived, so nothing in it changes.")
 
 

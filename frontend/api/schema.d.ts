@@ -1015,7 +1015,7 @@ export interface components {
             /** @description What annotators must know, as plain text. */
             guidelines?: string;
             role: components["schemas"]["Role"];
-            /** @description Read only when true. */
+            /** @description Nothing in it changes. */
             archived: boolean;
             /** Format: date-time */
             readonly created_at: string;
