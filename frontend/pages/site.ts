@@ -20,6 +20,16 @@ document.addEventListener("htmx:response:error", () => {
   toast("The server refused this. Load the page again to see how things stand.", "error");
 });
 
+/** After a row was added in place its form is empty again, ready for the next one. */
+document.addEventListener("htmx:after:swap", (event) => {
+  const source = (event as CustomEvent<{ ctx?: { sourceElement?: Element } }>).detail.ctx;
+  const form = source?.sourceElement;
+  if (!(form instanceof HTMLFormElement) || !form.hasAttribute("data-add")) return;
+  if (document.querySelector("#toasts .error")) return;
+  form.reset();
+  form.querySelector<HTMLInputElement>("input[type=text]")?.focus();
+});
+
 document.addEventListener("click", (event) => {
   const target = event.target as Element;
   for (const menu of document.querySelectorAll<HTMLDetailsElement>("details.menu[open]")) {

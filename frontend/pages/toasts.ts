@@ -4,23 +4,21 @@ export type Level = "info" | "success" | "warning" | "error";
 
 /** Messages go away by themselves, errors when a person closes them. */
 export function dismissToasts(): void {
-  const toasts = document.getElementById("toasts");
-  if (!toasts) return;
-  toasts.addEventListener("click", (event) => {
-    if ((event.target as Element).closest("[data-dismiss]")) {
-      (event.target as Element).closest(".toast")?.remove();
-    }
+  document.addEventListener("click", (event) => {
+    const target = event.target as Element;
+    if (target.closest("[data-dismiss]")) target.closest(".toast")?.remove();
   });
-  for (const element of toasts.children) expire(element);
-  new MutationObserver((changes) => {
-    for (const change of changes) {
-      for (const node of change.addedNodes) if (node instanceof Element) expire(node);
-    }
-  }).observe(toasts, { childList: true });
+  document.addEventListener("htmx:after:swap", expire);
+  expire();
 }
 
-function expire(element: Element): void {
-  if (!element.classList.contains("error")) setTimeout(() => element.remove(), SHOWN_MS);
+function expire(): void {
+  for (const element of document.querySelectorAll<HTMLElement>(
+    ".toast:not(.error, [data-timed])",
+  )) {
+    element.dataset.timed = "";
+    setTimeout(() => element.remove(), SHOWN_MS);
+  }
 }
 
 export function toast(text: string, level: Level = "info"): void {
@@ -36,4 +34,5 @@ export function toast(text: string, level: Level = "info"): void {
   close.textContent = "Close";
   element.append(words, close);
   document.getElementById("toasts")?.append(element);
+  expire();
 }
