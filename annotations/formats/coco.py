@@ -83,25 +83,10 @@ class _Split:
         self.file = file
         self.root = root
         self.categories = read_categories(root)
-        self.images: dict[int, Checked] = {}
+        self.images = read_image_entries(root)
         self.annotations: dict[int, list[Checked]] = defaultdict(list)
         self.ids: set[int] = set()
-        self._check_images()
         self._check_annotations()
-
-    def _check_images(self) -> None:
-        names = set()
-        for image in self.root.children("images"):
-            id = image.integer("id")
-            if id in self.images:
-                raise DatasetError(f"Another image has the id {id}.", image.at("id"))
-            self.images[id] = image
-            name = safe_relative(image.text("file_name", max_length=1024), image.at("file_name"))
-            if name in names:
-                raise DatasetError(f"Another image is named {name}.", image.at("file_name"))
-            names.add(name)
-            image.integer("width", 1, MAX_SIDE)
-            image.integer("height", 1, MAX_SIDE)
 
     def _check_annotations(self) -> None:
         for annotation in self.root.children("annotations"):
@@ -144,6 +129,33 @@ def _refuse_duplicates(splits: list[_Split]) -> None:
             raise DatasetError("An id in this file is in another file as well.", split.file)
         images |= split.images.keys()
         ids |= split.ids
+
+
+def read_image_entries(root: Checked) -> dict[int, Checked]:
+    """The list under "images", by id; ids and file names are unique, sizes sane."""
+    images: dict[int, Checked] = {}
+    names = set()
+    for image in root.children("images"):
+        id = image.integer("id")
+        if id in images:
+            raise DatasetError(f"Another image has the id {id}.", image.at("id"))
+        images[id] = image
+        name = safe_relative(image.text("file_name", max_length=1024), image.at("file_name"))
+        if name in names:
+            raise DatasetError(f"Another image is named {name}.", image.at("file_name"))
+        names.add(name)
+        image.integer("width", 1, MAX_SIDE)
+        image.integer("height", 1, MAX_SIDE)
+    return images
+
+
+def image_entry(item: Item) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "file_name": item.name,
+        "width": item.record.width,
+        "height": item.record.height,
+    }
 
 
 def read_categories(root: Checked) -> dict[int, CategoryRecord]:
@@ -241,14 +253,7 @@ def write(
         if split not in spools:
             spools[split] = (Spool(out), Spool(out))
         images, annotations = spools[split]
-        images.add(
-            {
-                "id": item.id,
-                "file_name": item.name,
-                "width": item.record.width,
-                "height": item.record.height,
-            }
-        )
+        images.add(image_entry(item))
         for id, region in item.regions:
             annotations.add(
                 _annotation(item, id, region, report, bool(options.get("uncompressed")))

@@ -40,6 +40,14 @@ def stem(name: str) -> str:
     return PurePosixPath(name).with_suffix("").as_posix()
 
 
+def image_files(folder: Path) -> dict[str, str]:
+    """The files below a folder, by their names without endings; {} where there is no folder."""
+    names = sorted(
+        file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()
+    )
+    return {stem(name): name for name in names}
+
+
 def portable(name: str) -> str:
     """The nearest name that every file system takes; a usable name stays what it is.
 

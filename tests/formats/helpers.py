@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
+from PIL import Image as PIL
 
 from annotations.formats.registry import load
 from annotations.masks import polygons, rle
@@ -87,7 +89,7 @@ def write(name: str, images: Iterable[ImageRecord], out: Path, options=None, **m
 
 
 def read(name: str, path: Path, options=None) -> tuple[Dataset, list[ImageRecord]]:
-    found = load(name).read(path, options or {})
+    found = load(name).read(path, {"image_size": lambda stem: SIZE} | (options or {}))
     return found, list(found.images)
 
 
@@ -123,7 +125,12 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def raster(image: ImageRecord) -> BytesIO:
-    return BytesIO(f"the raster of {image.file_name}".encode())
+    """A PNG of the image's size, of another colour for each name."""
+    file = BytesIO()
+    color = crc32(image.file_name.encode(errors="replace"))
+    PIL.new("RGB", (image.width, image.height), f"#{color & 0xFFFFFF:06x}").save(file, "PNG")
+    file.seek(0)
+    return file
 
 
 def save_json(path: Path, value) -> Path:

@@ -1,0 +1,251 @@
+"""YOLO segmentation: per image a text file of one ring a line, in fractions of width and height.
+
+    data.yaml      labels/train/<name>.txt …      images/train/ …
+
+A line is "class x1 y1 x2 y2 …"; classes count from 0 in the order of data.yaml. A region of
+several parts or with holes becomes one ring by cuts of no width, along its pixels' edges. Images
+without a split are in train. Source: docs.ultralytics.com, "Instance segmentation datasets".
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+from PIL import Image
+
+from annotations.formats.base import (
+    Item,
+    OpenImage,
+    Options,
+    Progress,
+    note_lost,
+    note_region,
+    walk,
+)
+from annotations.formats.jsonio import document, is_storable
+from annotations.formats.names import image_files, safe_relative
+from annotations.formats.shapes import box, one_ring
+from annotations.masks import rle
+from annotations.masks.validation import GeometryError, validate_polygons
+from annotations.records import (
+    CategoryRecord,
+    Dataset,
+    DatasetError,
+    Geometry,
+    ImageRecord,
+    RegionRecord,
+    Report,
+    Ring,
+)
+
+SPLITS = ("train", "val", "test")
+MAX_BYTES = 64 * 2**20
+DECIMALS = 6
+"""Of a pixel: coordinates come back as they were drawn, up to these."""
+
+ImageSize = Callable[[str], rle.Size | None]
+
+
+def write(
+    dataset: Dataset,
+    out: Path,
+    options: Options,
+    report: Report,
+    open_image: OpenImage | None = None,
+    progress: Progress | None = None,
+) -> None:
+    classes = {category.id: index for index, category in enumerate(dataset.categories)}
+    splits = set()
+    walked = walk(
+        dataset,
+        out,
+        report,
+        open_image,
+        progress,
+        by_stem=True,
+        image_path=lambda record, name: f"images/{record.split or 'train'}/{name}",
+    )
+    for item in walked:
+        note_lost(report, item)
+        split = item.record.split or "train"
+        splits.add(split)
+        with document(out / "labels" / split / f"{item.stem}.txt") as file:
+            file.writelines(_lines(item, classes, report))
+    for split in ("train", "val"):  # training refuses a data set without these two
+        (out / "images" / split).mkdir(parents=True, exist_ok=True)
+    if "val" not in splits:
+        report.note("No image is in val; data.yaml names train for it.")
+    config = {
+        "path": ".",
+        "train": "images/train",
+        "val": "images/val" if "val" in splits else "images/train",
+        **({"test": "images/test"} if "test" in splits else {}),
+        "names": {index: category.name for index, category in enumerate(dataset.categories)},
+    }
+    with document(out / "data.yaml") as file:
+        yaml.safe_dump(config, file, sort_keys=False, allow_unicode=True)
+
+
+def _lines(item: Item, classes: dict[int, int], report: Report) -> Iterator[str]:
+    height, width = item.size
+    for id, region in item.regions:
+        made = one_ring(region.geometry)
+        if made is None:
+            note_region(report, item, id, "it covers no pixel and is left out.")
+            continue
+        if made.cut:
+            note_region(report, item, id, "its parts or holes are joined by cuts into one ring.")
+        if made.agreement < 1:
+            note_region(report, item, id, f"its ring is simplified, IoU {made.agreement:.4f}.")
+        numbers = [
+            f"{n / (height if index % 2 else width):.12g}" for index, n in enumerate(made.ring)
+        ]
+        yield f"{classes[region.category_id]} {' '.join(numbers)}\n"
+
+
+def read(path: Path, options: Options) -> Dataset:
+    """data.yaml, or the folder that holds it.
+
+    An image's size comes from its file or, where that is not there, from the option `image_size`:
+    a callable that gives (height, width) or None for a name without ending. A line of 5 numbers is
+    a box.
+    """
+    file = path if path.is_file() else _find_yaml(path)
+    config = _load_yaml(file)
+    categories = _read_names(config.get("names"), file.name)
+    return Dataset(
+        name=path.stem,
+        kind="instance",
+        categories=categories,
+        images=_read_images(file.parent, config, len(categories), options.get("image_size")),
+    )
+
+
+def _find_yaml(path: Path) -> Path:
+    found = sorted(path.glob("*.yaml")) + sorted(path.glob("*.yml")) + sorted(path.glob("*/*.yaml"))
+    if not found:
+        raise DatasetError("There is no data.yaml.")
+    return found[0]
+
+
+def _load_yaml(file: Path) -> dict[str, Any]:
+    if file.stat().st_size > 2**20:
+        raise DatasetError("The file is larger than 1 MiB.", file.name, "too_large")
+    try:
+        config = yaml.safe_load(file.read_bytes())
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise DatasetError("This is not YAML.", file.name, "unreadable") from error
+    if not isinstance(config, dict):
+        raise DatasetError("A mapping with names, train and val is expected.", file.name)
+    return config
+
+
+def _read_names(names: Any, pointer: str) -> tuple[CategoryRecord, ...]:
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    if not isinstance(names, dict) or sorted(map(str, names)) != sorted(
+        map(str, range(len(names)))
+    ):
+        raise DatasetError('"names" must give every class from 0 on a name.', pointer)
+    texts = [str(names[index]) for index in sorted(names, key=int)]
+    for name in texts:
+        if not name.strip() or len(name) > 200 or not is_storable(name):
+            raise DatasetError("The name of a class is empty or too long.", pointer)
+    if len({name.casefold() for name in texts}) != len(texts):
+        raise DatasetError("Two classes have the same name.", pointer)
+    return tuple(CategoryRecord(index, name) for index, name in enumerate(texts))
+
+
+def _read_images(
+    root: Path, config: dict[str, Any], classes: int, image_size: ImageSize | None
+) -> Iterator[ImageRecord]:
+    base = config.get("path") or "."
+    if isinstance(base, str) and base != "." and (root / safe_relative(base, "path")).is_dir():
+        root = root / base
+    seen = False
+    for split in SPLITS:
+        folders = config.get(split) or []
+        for name in [folders] if isinstance(folders, str) else folders:
+            # Another split's folder stands in where a split has none of its own.
+            if split != "train" and folders == config.get("train"):
+                continue
+            folder = root / safe_relative(str(name).removeprefix("./").rstrip("/"), split)
+            for image in _read_folder(folder, root, split, classes, image_size):
+                seen = True
+                yield image
+    if not seen and any(root.glob("labels/*/*.txt")):
+        raise DatasetError("data.yaml names no folder with images or labels.", "data.yaml")
+
+
+def _read_folder(
+    folder: Path, root: Path, split: str, classes: int, image_size: ImageSize | None
+) -> Iterator[ImageRecord]:
+    relative = folder.relative_to(root).parts
+    labels = root.joinpath(*("labels" if part == "images" else part for part in relative))
+    images = image_files(folder)
+    texts = {name: file for name, file in image_files(labels).items() if file.endswith(".txt")}
+    for stem in sorted(images.keys() | texts.keys()):
+        pointer = f"{labels.relative_to(root).as_posix()}/{stem}.txt"
+        size = _size(folder / images[stem], pointer) if stem in images else None
+        if size is None and image_size is not None:
+            size = image_size(stem)
+        if size is None:
+            raise DatasetError("The image of these labels is not there.", pointer)
+        regions = (
+            _read_labels(labels / texts[stem], pointer, classes, size) if stem in texts else ()
+        )
+        yield ImageRecord(
+            file_name=images.get(stem, stem),
+            width=size[1],
+            height=size[0],
+            regions=tuple(regions),
+            split=split,
+        )
+
+
+def _size(path: Path, pointer: str) -> rle.Size:
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            # The upright size: 5 to 8 are turned by a quarter.
+            turned = image.getexif().get(274, 1) in (5, 6, 7, 8)
+    except Exception as error:  # Pillow's decoders raise about anything for a broken file
+        raise DatasetError("The image cannot be read.", pointer) from error
+    return (width, height) if turned else (height, width)
+
+
+def _read_labels(path: Path, pointer: str, classes: int, size: rle.Size) -> Iterator[RegionRecord]:
+    if path.stat().st_size > MAX_BYTES:
+        raise DatasetError("The file is too large.", pointer, "too_large")
+    orders = count()
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        words = line.split()
+        if not words:
+            continue
+        at = f"{pointer}, line {number}"
+        try:
+            index, *numbers = int(words[0]), *map(float, words[1:])
+        except ValueError:
+            raise DatasetError("A line must be a class and numbers.", at)
+        if not 0 <= index < classes:
+            raise DatasetError(f"There is no class {index}.", at)
+        if not all(map(math.isfinite, numbers)):
+            raise DatasetError("A coordinate is not a finite number.", at)
+        try:
+            rings = validate_polygons([[_ring(numbers, size)]], size)
+        except GeometryError as error:
+            raise DatasetError(error.detail, at)
+        yield RegionRecord(index, Geometry(size, rings), order=next(orders))
+
+
+def _ring(numbers: list[float], size: rle.Size) -> Ring:
+    height, width = size
+    if len(numbers) == 4:
+        x, y, w, h = numbers
+        numbers = box(x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+    return [
+        round(n * (height if index % 2 else width), DECIMALS) for index, n in enumerate(numbers)
+    ]
