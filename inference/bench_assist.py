@@ -18,6 +18,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image as Pillow
 from pycocotools import mask as coco_mask
 
 from inference.engines.base import BoolMask, Image, Point, Prompts, PromptSegmenter
@@ -73,13 +74,13 @@ def read_folder(folder: Path, min_area: int) -> Iterator[tuple[Path, list[BoolMa
             yield folder / "images" / image["file_name"], masks
         return
     for path in sorted((folder / "images").iterdir()):
-        labels = cv2.imread(str(folder / "masks" / f"{path.stem}.png"), cv2.IMREAD_UNCHANGED)
+        labels = np.asarray(Pillow.open(folder / "masks" / f"{path.stem}.png"))
         ids, areas = np.unique(labels[labels > 0], return_counts=True)
         yield path, [labels == i for i, area in zip(ids, areas, strict=True) if area >= min_area]
 
 
 def read_image(path: Path) -> Image:
-    return cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return np.asarray(Pillow.open(path).convert("RGB"))
 
 
 def next_click(truth: BoolMask, mask: BoolMask) -> Point | None:
@@ -119,8 +120,9 @@ def evaluate(predict: Predict, truth: BoolMask, figures: Figures) -> None:
             break
     figures.clicks.append(values + [values[-1]] * (MAX_CLICKS - len(values)))
     ys, xs = np.nonzero(truth)
-    box = (xs.min(), ys.min(), xs.max() + 1 - xs.min(), ys.max() + 1 - ys.min())
-    figures.boxes.append(iou(timed(Prompts(box=tuple(map(float, box)))), truth))
+    left, top = float(xs.min()), float(ys.min())
+    box = (left, top, xs.max() + 1 - left, ys.max() + 1 - top)
+    figures.boxes.append(iou(timed(Prompts(box=box)), truth))
 
 
 def engine_predict(engine: PromptSegmenter, image: Image) -> Predict:
@@ -153,9 +155,8 @@ def grabcut_predict(image: Image, max_side: int = 400) -> Predict:
         for point in prompts.points:
             centre = (int(point.x * scale), int(point.y * scale))
             cv2.circle(marks, centre, 3, cv2.GC_FGD if point.positive else cv2.GC_BGD, -1)
-        cv2.grabCut(
-            small, marks, None, np.zeros((1, 65)), np.zeros((1, 65)), 3, cv2.GC_INIT_WITH_MASK
-        )
+        models = np.zeros((1, 65)), np.zeros((1, 65))
+        cv2.grabCut(small, marks, (0, 0, 1, 1), *models, 3, cv2.GC_INIT_WITH_MASK)
         mask = (marks & 1).astype(np.uint8)
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST) > 0
 

@@ -10,11 +10,13 @@ Role = Literal["detector", "prompt"]
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """`path` is imported on first use only. `runs_in_web`: light enough to answer prompts inside
-    the web process, so that no worker is needed."""
+    the web process, so that no worker is needed. `min_score`: below it a detection rarely is worth
+    a look."""
 
     path: str
     title: str
     roles: frozenset[Role]
+    min_score: float = 0.0
     needs_torch: bool = True
     runs_in_web: bool = False
 
@@ -29,8 +31,8 @@ ENGINES: dict[str, EngineSpec] = {
     "classic": EngineSpec(
         "inference.engines.classic.Classic", "Classic", BOTH, needs_torch=False, runs_in_web=True
     ),
-    "sam": EngineSpec("inference.engines.sam.Sam", "Segment Anything", BOTH),
+    "sam": EngineSpec("inference.engines.sam.Sam", "Segment Anything", BOTH, min_score=0.88),
     "mask_rcnn": EngineSpec(
-        "inference.engines.mask_rcnn.MaskRCNN", "Mask R-CNN", frozenset({"detector"})
+        "inference.engines.mask_rcnn.MaskRCNN", "Mask R-CNN", frozenset({"detector"}), min_score=0.5
     ),
 }

@@ -1,5 +1,5 @@
 """Routes."""
 
-from django.urls import URLPattern
+from inference.api import models, prelabel, segment
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [*models.urlpatterns, *prelabel.urlpatterns, *segment.urlpatterns]

@@ -102,7 +102,7 @@ class View:
         """The resampled mask of the whole image."""
         return mask[np.ix_(self.y.centres.astype(int), self.x.centres.astype(int))]
 
-    def restore(self, soft: NDArray[np.float32]) -> tuple[BoolMask, int, int]:
+    def restore(self, soft: NDArray) -> tuple[BoolMask, int, int]:
         """Where `soft` (a resampled map, 0…1) is above a half in the image's own pixels: a window
         of it and the window's top left pixel (x, y)."""
         rows = np.flatnonzero((soft > 0.01).any(1))
@@ -126,7 +126,8 @@ def pyramid(image: Image) -> list[Image]:
     while max(levels[-1].shape[:2]) > 2 * SAMPLES and min(levels[-1].shape[:2]) > 1:
         height, width = levels[-1].shape[:2]
         size = (max(1, (width + 1) // 2), max(1, (height + 1) // 2))
-        levels.append(cv2.resize(levels[-1], size, interpolation=cv2.INTER_AREA))
+        smaller = cv2.resize(levels[-1], size, interpolation=cv2.INTER_AREA)
+        levels.append(np.asarray(smaller, np.uint8))
     return levels
 
 

@@ -149,7 +149,7 @@ class _Step:
 
     def _by_color(self, chosen: NDArray[np.bool_]) -> Values:
         """The log ratio of the colours in and out of a mask, -2…2, (n,)."""
-        bins = np.clip((self.graph.color + [0, 60, 60]) / [8, 10, 10], 0, 11).astype(int)
+        bins = np.clip((self.graph.color + np.array([0, 60, 60])) / [8, 10, 10], 0, 11).astype(int)
         key = np.ravel_multi_index(tuple(bins.T), (13, 12, 12))
         ratio = []
         for part in (chosen, ~chosen):

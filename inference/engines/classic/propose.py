@@ -75,7 +75,7 @@ def _from_ground(image: Image) -> NDArray[np.float32]:
     """How far each pixel's colour is from the commonest one, Lab, (h, w)."""
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     lab = cv2.GaussianBlur(lab, (0, 0), 1.0)
-    bins = (lab + [0, 128, 128]) // 4
+    bins = (lab + np.array([0, 128, 128])) // 4
     keys = (bins[..., 0] * 4096 + bins[..., 1] * 64 + bins[..., 2]).astype(int)
     values, counts = np.unique(keys, return_counts=True)
     ground = lab[keys == values[counts.argmax()]].mean(0)
@@ -223,7 +223,7 @@ def _shrunk(image: Image, side: int) -> Image:
     if scale >= 1:
         return image
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _enlarged(

@@ -84,7 +84,7 @@ def superpixels(
     )
 
 
-def _gradient(lab: NDArray[np.float32]) -> NDArray[np.float32]:
+def _gradient(lab: NDArray) -> NDArray[np.float32]:
     """How fast the colour changes at each pixel, Lab per pixel, (h, w)."""
     across, down = cv2.Scharr(lab, cv2.CV_32F, 1, 0), cv2.Scharr(lab, cv2.CV_32F, 0, 1)
     return np.sqrt((across**2 + down**2).sum(2)) / 16

@@ -1,0 +1,39 @@
+"""Where torch runs here."""
+
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from inference.engines.base import OutOfMemoryError
+
+
+def best() -> torch.device:
+    """An NVIDIA GPU, else Apple's, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def name(device: torch.device) -> str:
+    """For a person."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return "Apple GPU" if device.type == "mps" else f"CPU ({platform.machine()})"
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """Turns torch's out-of-memory errors into the engines' own, and frees what can be freed."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise OutOfMemoryError(str(error)) from None
+    except RuntimeError as error:
+        if "out of memory" in str(error) or "not enough memory" in str(error):
+            raise OutOfMemoryError(str(error)) from None
+        raise
