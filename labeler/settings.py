@@ -245,6 +245,8 @@ SPECTACULAR_SETTINGS = {
         "ProjectKind": "annotations.models.Project.Kind",
         "Role": "annotations.models.projects.Role",
         "Verdict": "annotations.models.Review.Verdict",
+        "JobState": "annotations.models.Job.State",
+        "ModelState": "inference.models.ModelVersion.State",
     },
 }
 

@@ -21,9 +21,12 @@ from rest_framework.views import APIView
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
-class StrictSerializer(serializers.Serializer):
-    """A serializer that refuses what it does not know, also fields that only the server sets."""
+# The next classes have comments instead of docstrings, because the schema would show those for
+# every class that inherits from them.
 
+
+# A serializer that refuses what it does not know, also fields that only the server sets.
+class StrictSerializer(serializers.Serializer):
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
             known = {field.field_name for field in self._writable_fields}
@@ -34,8 +37,9 @@ class StrictSerializer(serializers.Serializer):
         return super().to_internal_value(data)
 
 
+# No field and no parameter.
 class Nothing(StrictSerializer):
-    """No field and no parameter."""
+    pass
 
 
 class ErrorSerializer(serializers.Serializer):
@@ -97,9 +101,8 @@ def _snake_case(qualified: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", qualified).replace(".", "_").lower()
 
 
+# Parses by the handler's `endpoint`: `self.query` and `self.body` are checked values.
 class View(APIView):
-    """Parses by the handler's `endpoint`: `self.query` and `self.body` are checked values."""
-
     query: dict[str, Any]
     body: dict[str, Any]
 

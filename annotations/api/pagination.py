@@ -11,9 +11,8 @@ MAX_LIMIT = 500
 _Row = TypeVar("_Row", bound=Model)
 
 
+# `?after=<cursor>&limit=`; lists with filters inherit from it.
 class PageQuery(StrictSerializer):
-    """`?after=<cursor>&limit=`; lists with filters inherit from it."""
-
     after = serializers.IntegerField(
         required=False, min_value=0, max_value=2**63 - 1, help_text="`next` of the page before."
     )

@@ -79,6 +79,7 @@ class ProjectChangesSerializer(StrictSerializer):
 
 
 class CategorySerializer(serializers.ModelSerializer):
+    order = serializers.IntegerField()
     archived = serializers.BooleanField()
 
     class Meta:

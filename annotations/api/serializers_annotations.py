@@ -146,6 +146,8 @@ class AnnotationLineSerializer(serializers.ModelSerializer):
 
     image_name = serializers.CharField(source="image.name")
     annotator = PersonSerializer()
+    revision = serializers.IntegerField()
+    seconds_spent = serializers.IntegerField(help_text="Active time in the editor.")
 
     class Meta:
         model = Annotation
@@ -282,6 +284,8 @@ class VerdictSerializer(RevisionSerializer):
 
 
 class AnnotationStateSerializer(serializers.ModelSerializer):
+    revision = serializers.IntegerField()
+
     class Meta:
         model = Annotation
         fields = ["id", "image", "status", "revision", "submitted_at", "approved_at"]

@@ -1,5 +1,8 @@
+import createClient from "openapi-fetch";
 import type { Rle } from "../core/types";
-import type { ApiAnnotation, ApiComment, ApiModel, Candidates, Workspace } from "./workspace";
+import type { Send } from "../workers/wire";
+import type { components, paths } from "./schema";
+import type { ApiModel, Candidates } from "./workspace";
 
 /** A refusal in the server's words, or in ours when no reply came (`status` 0). */
 export class ApiError extends Error {
@@ -25,119 +28,136 @@ export interface Prompt {
   readonly mask: Rle | null;
 }
 
-type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
-
 /** The CSRF token of this session: the cookie, or asked for where no page has set one yet. */
-export async function csrfToken(): Promise<string> {
+async function csrfToken(): Promise<string> {
   const cookie = /(?:^|;\s*)csrftoken=([^;]+)/.exec(document.cookie)?.[1];
   if (cookie) return cookie;
   const reply = await fetch("/api/me");
-  const body = reply.ok ? ((await reply.json()) as { csrf?: string }) : {};
-  return body.csrf ?? "";
+  const body = reply.ok ? ((await reply.json()) as components["schemas"]["Me"]) : null;
+  return body?.csrf ?? "";
 }
 
-async function failure(reply: Response): Promise<ApiError> {
-  try {
-    const { code, detail, field, hint } = (await reply.json()) as Record<string, string>;
-    return new ApiError(reply.status, code ?? "error", detail ?? reply.statusText, field, hint);
-  } catch {
-    return new ApiError(reply.status, "error", `The server answered ${reply.status}.`);
-  }
+function failure(status: number, body: unknown): ApiError {
+  const { code, detail, field, hint } = (body ?? {}) as Partial<components["schemas"]["Error"]>;
+  const words = detail ?? `The server answered ${status}.`;
+  return new ApiError(status, code ?? "error", words, field, hint);
 }
 
-async function request<T>(
-  method: Method,
-  path: string,
-  body?: unknown,
-  signal?: AbortSignal,
-): Promise<T> {
+function unreachable(): ApiError {
+  return new ApiError(0, "offline", "The server cannot be reached.", "", "Your work is kept here.");
+}
+
+const client = createClient<paths>();
+client.use({
+  async onRequest({ request }) {
+    if (request.method !== "GET") request.headers.set("X-CSRFToken", await csrfToken());
+    return request;
+  },
+});
+
+interface Reply<T> {
+  readonly data?: T;
+  readonly error?: unknown;
+  readonly response: Response;
+}
+
+async function ask<T>(call: Promise<Reply<T>>): Promise<T> {
+  const reply = await call.catch(() => {
+    throw unreachable();
+  });
+  if (!reply.response.ok) throw failure(reply.response.status, reply.error);
+  return reply.data as T;
+}
+
+/** One exchange of the save protocol. Rejects when no answer came. */
+export const send: Send = async (method, path, body) => {
   const headers: Record<string, string> = { Accept: "application/json" };
   if (method !== "GET") headers["X-CSRFToken"] = await csrfToken();
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  let reply: Response;
-  try {
-    reply = await fetch(`/api/${path}`, {
-      method,
-      headers,
-      body: body === undefined ? null : JSON.stringify(body),
-      signal: signal ?? null,
-    });
-  } catch (error) {
-    if (signal?.aborted) throw error;
-    throw new ApiError(
-      0,
-      "offline",
-      "The server cannot be reached.",
-      "",
-      "Your work is kept here.",
-    );
-  }
-  if (!reply.ok) throw await failure(reply);
-  return (reply.status === 204 ? undefined : await reply.json()) as T;
+  const reply = await fetch(path, {
+    method,
+    headers,
+    body: body === undefined ? null : JSON.stringify(body),
+  });
+  const retryAfter = Number(reply.headers.get("Retry-After"));
+  return {
+    status: reply.status,
+    body: await reply.json().catch(() => null),
+    ...(retryAfter > 0 ? { retryAfterSeconds: retryAfter } : {}),
+  };
+};
+
+async function exchange<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
+  const reply = await send(method, path, body).catch(() => {
+    throw unreachable();
+  });
+  if (reply.status >= 300) throw failure(reply.status, reply.body);
+  return reply.body as T;
 }
+
+type Verdict = components["schemas"]["Verdict"];
 
 /** What the editor asks of the server, one function each. All throw `ApiError`. */
 export const api = {
-  workspace: (image: number, annotation: number | null, signal?: AbortSignal) =>
-    request<Workspace>(
-      "GET",
-      `images/${image}/workspace${annotation ? `?annotation=${annotation}` : ""}`,
-      undefined,
-      signal,
+  me: () => ask(client.GET("/api/me")),
+
+  login: (username: string, password: string) =>
+    ask(client.POST("/api/login", { body: { username, password } })),
+
+  workspace: (id: number, annotation: number | null) =>
+    ask(
+      client.GET("/api/images/{id}/workspace", {
+        params: { path: { id }, query: annotation ? { annotation } : {} },
+      }),
     ),
 
   /** The own annotation of an image, made if there is none. */
-  ownAnnotation: (image: number) =>
-    request<ApiAnnotation>("POST", `images/${image}/annotations`, {}),
+  ownAnnotation: (id: number) =>
+    ask(client.POST("/api/images/{id}/annotations", { params: { path: { id } } })),
 
-  annotation: (id: number) => request<ApiAnnotation>("GET", `annotations/${id}`),
+  submit: (id: number, revision: number) =>
+    ask(client.POST("/api/annotations/{id}/submit", { params: { path: { id } }, body: { revision } })),
 
-  submit: (annotation: number, revision: number) =>
-    request<unknown>("POST", `annotations/${annotation}/submit`, { revision }),
-
-  verdict: (
-    annotation: number,
-    verdict: "approve" | "send_back" | "reopen",
-    revision: number,
-    comment: string,
-  ) => request<unknown>("POST", `annotations/${annotation}/${verdict}`, { revision, comment }),
-
-  addComment: (
-    annotation: number,
-    comment: { text: string; x: number | null; y: number | null; region: string | null },
-  ) => request<ApiComment>("POST", `annotations/${annotation}/comments`, comment),
-
-  resolveComment: (comment: number, resolved: boolean) =>
-    request<ApiComment>("PATCH", `comments/${comment}`, { resolved }),
-
-  nextImage: (project: number, after: number, mode: "label" | "review") =>
-    request<{ image: number | null; annotation?: number | null }>(
-      "GET",
-      `projects/${project}/next?after=${after}&mode=${mode}`,
+  verdict: (id: number, verdict: Verdict, revision: number, comment: string) =>
+    ask(
+      client.POST(`/api/annotations/{id}/${verdict}`, {
+        params: { path: { id } },
+        body: { revision, comment },
+      }),
     ),
 
-  models: () =>
-    request<{ results: ApiModel[] } | ApiModel[]>("GET", "models").then((reply) =>
-      Array.isArray(reply) ? reply : reply.results,
+  addComment: (id: number, comment: components["schemas"]["NewCommentRequest"]) =>
+    ask(client.POST("/api/annotations/{id}/comments", { params: { path: { id } }, body: comment })),
+
+  resolveComment: (id: number, resolved: boolean) =>
+    ask(client.PATCH("/api/comments/{id}", { params: { path: { id } }, body: { resolved } })),
+
+  nextImage: (id: number, after: number, mode: "label" | "review") =>
+    ask(
+      client.GET("/api/projects/{id}/next", {
+        params: { path: { id }, query: { after, mode } },
+      }),
     ),
+
+  models: () => exchange<{ results: ApiModel[] }>("GET", "/api/models").then((reply) => reply.results),
 
   /** Asks for the embedding ahead of the first click. */
   embed: (image: number, model: number | null) =>
-    request<{ state: "ready" | "queued" | "not_needed" }>(
+    exchange<{ state: "ready" | "queued" | "not_needed" }>(
       "POST",
-      `images/${image}/embed`,
+      `/api/images/${image}/embed`,
       model ? { model } : {},
     ),
 
-  segment: (image: number, prompt: Prompt, signal?: AbortSignal) =>
-    request<Candidates>("POST", `images/${image}/segment`, prompt, signal),
+  segment: (image: number, prompt: Prompt) =>
+    exchange<Candidates>("POST", `/api/images/${image}/segment`, prompt),
 
-  login: (username: string, password: string) =>
-    request<unknown>("POST", "login", { username, password }),
-
-  image: async (url: string, signal?: AbortSignal): Promise<Blob> => {
-    const reply = await fetch(url, { signal: signal ?? null });
-    if (!reply.ok) throw await failure(reply);
+  /** The upright picture. */
+  picture: async (image: number): Promise<Blob> => {
+    const reply = await fetch(`/api/images/${image}/file`).catch(() => {
+      throw unreachable();
+    });
+    if (!reply.ok) throw failure(reply.status, await reply.json().catch(() => null));
     return reply.blob();
   },
 };

@@ -185,7 +185,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Parses by the handler's `endpoint`: `self.query` and `self.body` are checked values. */
         get: operations["one_image_get"];
         put?: never;
         post?: never;
@@ -207,6 +206,23 @@ export interface paths {
         put?: never;
         /** @description The own annotation of the image: made now (201), or there already (200). */
         post: operations["own_annotation_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/embed": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Asks for the image's embedding ahead of the first click. */
+        post: operations["embed_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -241,6 +257,23 @@ export interface paths {
         get: operations["original_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/segment": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Masks for points, a box or a previous mask. Stores nothing. */
+        post: operations["segment_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -288,7 +321,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Parses by the handler's `endpoint`: `self.query` and `self.body` are checked values. */
         get: operations["one_job_get"];
         put?: never;
         post?: never;
@@ -322,7 +354,6 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description Parses by the handler's `endpoint`: `self.query` and `self.body` are checked values. */
         get: operations["job_items_get"];
         put?: never;
         post?: never;
@@ -416,6 +447,23 @@ export interface paths {
         head?: never;
         /** @description Gives a member another role. */
         patch: operations["member_patch"];
+        trace?: never;
+    };
+    "/api/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every model, by name. */
+        get: operations["models_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/projects": {
@@ -565,6 +613,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/prelabel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Queues a job. Managers only; nobody's regions are touched. */
+        post: operations["prelabel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -624,16 +689,9 @@ export interface components {
             image_name: string;
             annotator: components["schemas"]["Person"];
             status?: components["schemas"]["AnnotationStatus"];
-            /**
-             * Format: int64
-             * @description One more with every write.
-             */
-            revision?: number;
-            /**
-             * Format: int64
-             * @description Active time in the editor.
-             */
-            seconds_spent?: number;
+            revision: number;
+            /** @description Active time in the editor. */
+            seconds_spent: number;
             /** Format: date-time */
             readonly updated_at: string;
             /** Format: date-time */
@@ -645,11 +703,7 @@ export interface components {
             readonly id: number;
             image: number;
             status?: components["schemas"]["AnnotationStatus"];
-            /**
-             * Format: int64
-             * @description One more with every write.
-             */
-            revision?: number;
+            revision: number;
             /** Format: date-time */
             submitted_at?: string | null;
             /** Format: date-time */
@@ -663,6 +717,16 @@ export interface components {
          * @enum {string}
          */
         AnnotationStatus: "in_progress" | "submitted" | "sent_back" | "approved";
+        /** @enum {unknown} */
+        BlankEnum: "";
+        Candidate: {
+            mask: components["schemas"]["Rle"];
+            /**
+             * Format: double
+             * @description 0…1, the model's own estimate of the IoU.
+             */
+            score: number;
+        };
         Category: {
             readonly id: number;
             name: string;
@@ -672,8 +736,7 @@ export interface components {
             hotkey?: string;
             /** @description Countable; stuff otherwise. */
             is_thing?: boolean;
-            /** Format: int64 */
-            order?: number;
+            order: number;
             archived: boolean;
         };
         Comment: {
@@ -705,7 +768,6 @@ export interface components {
             sent_back: number;
             approved: number;
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         Delete: {
             /**
              * Format: uuid
@@ -733,7 +795,6 @@ export interface components {
          * @enum {string}
          */
         DeleteOpEnum: "delete";
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         DeleteRequest: {
             /**
              * Format: uuid
@@ -761,7 +822,6 @@ export interface components {
          * @enum {string}
          */
         DismissOpEnum: "dismiss";
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         DismissRequest: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -771,6 +831,20 @@ export interface components {
             /** Format: int64 */
             proposal: number;
         };
+        EmbedRequest: {
+            /** Format: int64 */
+            model?: number | null;
+        };
+        EmbedState: {
+            state: components["schemas"]["EmbedStateStateEnum"];
+        };
+        /**
+         * @description * `ready` - ready
+         *     * `queued` - queued
+         *     * `not_needed` - not_needed
+         * @enum {string}
+         */
+        EmbedStateStateEnum: "ready" | "queued" | "not_needed";
         Error: {
             /** @description A short word for programs. */
             code: string;
@@ -814,7 +888,7 @@ export interface components {
         Job: {
             id: number;
             kind: components["schemas"]["JobKindEnum"];
-            state: components["schemas"]["StateEnum"];
+            state: components["schemas"]["JobState"];
             done: number;
             total: number;
             /** @default 0 */
@@ -837,7 +911,7 @@ export interface components {
             id: number;
             image: number;
             name: string;
-            state: components["schemas"]["StateEnum"];
+            state: components["schemas"]["JobState"];
             attempts: number;
             error: string;
             /** Format: double */
@@ -851,7 +925,15 @@ export interface components {
          * @enum {string}
          */
         JobKindEnum: "ingest" | "import" | "export" | "prelabel";
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
+        /**
+         * @description * `queued` - Queued
+         *     * `running` - Running
+         *     * `done` - Done
+         *     * `failed` - Failed
+         *     * `cancelled` - Cancelled
+         * @enum {string}
+         */
+        JobState: "queued" | "running" | "done" | "failed" | "cancelled";
         LoginRequest: {
             username: string;
             password: string;
@@ -870,6 +952,42 @@ export interface components {
             /** Format: date-time */
             readonly created_at: string;
         };
+        Model: {
+            id: number;
+            name: string;
+            engine: string;
+            /** @description The engine's, for people. */
+            title: string;
+            /** @description detector: labels whole images; prompt: answers clicks and boxes. */
+            roles: components["schemas"]["RolesEnum"][];
+            state: components["schemas"]["ModelState"];
+            /** @description Why it cannot be used. */
+            reason: string;
+            /** @description Where a worker last loaded it. */
+            device: string;
+            /** @description Of the weights file. */
+            sha256: string;
+            /** @description Empty: it names no classes. */
+            classes: string[];
+            /**
+             * Format: double
+             * @description What pre-labeling uses where nothing is said.
+             */
+            min_score: number;
+            metrics: unknown;
+        };
+        /**
+         * @description * `ready` - Ready
+         *     * `missing` - Weights not installed
+         *     * `rejected` - Rejected
+         * @enum {string}
+         */
+        ModelState: "ready" | "missing" | "rejected";
+        Models: {
+            results: components["schemas"]["Model"][];
+            /** @description Always null: there are few. */
+            next: number | null;
+        };
         /** @description What is left out gets the next free value. */
         NewCategoryRequest: {
             name: string;
@@ -882,7 +1000,6 @@ export interface components {
             is_thing?: boolean;
             order?: number;
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         NewCommentRequest: {
             text: string;
             /** Format: double */
@@ -892,12 +1009,10 @@ export interface components {
             /** Format: uuid */
             region?: string | null;
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         NewMemberRequest: {
             username: string;
             role: components["schemas"]["Role"];
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         NewProjectRequest: {
             name: string;
             kind: components["schemas"]["ProjectKind"];
@@ -962,7 +1077,6 @@ export interface components {
             results: components["schemas"]["Token"][];
             next: number | null;
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         PatchRequest: {
             writes: components["schemas"]["WriteRequest"][];
             /**
@@ -976,7 +1090,6 @@ export interface components {
             revision: number;
             regions: components["schemas"]["Outcome"][];
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         PatchedCategoryChangesRequest: {
             name?: string;
             supercategory?: string;
@@ -989,17 +1102,14 @@ export interface components {
             order?: number;
             archived?: boolean;
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         PatchedProjectChangesRequest: {
             name?: string;
             guidelines?: string;
             archived?: boolean;
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         PatchedResolvedRequest: {
             resolved?: boolean;
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         PatchedRoleRequest: {
             role?: components["schemas"]["Role"];
         };
@@ -1007,6 +1117,33 @@ export interface components {
             readonly id: number;
             /** @description Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only. */
             username: string;
+        };
+        PointRequest: {
+            /**
+             * Format: double
+             * @description Pixels of the upright image.
+             */
+            x: number;
+            /** Format: double */
+            y: number;
+            /** @default true */
+            positive: boolean;
+        };
+        PrelabelRequest: {
+            /** Format: int64 */
+            model: number;
+            /** @description Ids; null: all images, with `status` where given. */
+            images?: number[] | null;
+            /** @default  */
+            status: components["schemas"]["ImageStatus"] | components["schemas"]["BlankEnum"];
+            /** @description The model's class → id of a category; null pairs equal names. */
+            category_map?: {
+                [key: string]: number;
+            } | null;
+            /** Format: double */
+            min_score?: number | null;
+            /** @description Per image. */
+            max_proposals?: number | null;
         };
         Project: {
             readonly id: number;
@@ -1028,6 +1165,19 @@ export interface components {
          * @enum {string}
          */
         ProjectKind: "semantic" | "instance" | "panoptic";
+        PromptsRequest: {
+            /**
+             * Format: int64
+             * @description null: the best one that is installed.
+             */
+            model?: number | null;
+            /** @description In the order they were clicked. */
+            points?: components["schemas"]["PointRequest"][];
+            /** @description [x, y, width, height], pixels. */
+            box?: number[] | null;
+            /** @description What the points before the last one led to. */
+            mask?: components["schemas"]["RleRequest"] | null;
+        };
         Proposal: {
             id: number;
             category: number | null;
@@ -1120,7 +1270,6 @@ export interface components {
          * @enum {string}
          */
         RestoreOpEnum: "restore";
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         RestoreRequest: {
             /**
              * @description discriminator enum property added by openapi-typescript
@@ -1138,13 +1287,22 @@ export interface components {
             at: string;
             revision: number;
         };
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         RevisionRequest: {
             /**
              * Format: int64
              * @description The revision that the person saw.
              */
             revision: number;
+        };
+        /** @description COCO compressed RLE; size is [height, width]. */
+        Rle: {
+            size: number[];
+            counts: string;
+        };
+        /** @description COCO compressed RLE; size is [height, width]. */
+        RleRequest: {
+            size: number[];
+            counts: string;
         };
         /**
          * @description * `annotator` - Annotator
@@ -1154,6 +1312,19 @@ export interface components {
          * @enum {string}
          */
         Role: "annotator" | "reviewer" | "manager" | "owner";
+        /**
+         * @description * `detector` - detector
+         *     * `prompt` - prompt
+         * @enum {string}
+         */
+        RolesEnum: "detector" | "prompt";
+        Segmented: {
+            model: string;
+            /** @description The best first; three at most. */
+            candidates: components["schemas"]["Candidate"][];
+            /** Format: double */
+            seconds: number;
+        };
         /** @description Nothing was saved: `conflicts` holds both versions of each region. */
         Stale: {
             /** @description A short word for programs. */
@@ -1166,15 +1337,6 @@ export interface components {
             hint: string;
             conflicts: components["schemas"]["Conflict"][];
         };
-        /**
-         * @description * `queued` - Queued
-         *     * `running` - Running
-         *     * `done` - Done
-         *     * `failed` - Failed
-         *     * `cancelled` - Cancelled
-         * @enum {string}
-         */
-        StateEnum: "queued" | "running" | "done" | "failed" | "cancelled";
         /** @description Either `mask` or `polygons`; the other one is null. `author`: who wrote last. */
         TheirRegion: {
             /** Format: uuid */
@@ -1333,7 +1495,6 @@ export interface components {
          * @enum {string}
          */
         Verdict: "approve" | "send_back" | "reopen";
-        /** @description A serializer that refuses what it does not know, also fields that only the server sets. */
         VerdictRequest: {
             /**
              * Format: int64
@@ -2513,6 +2674,71 @@ export interface operations {
             };
         };
     };
+    embed_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["EmbedRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmbedState"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     image_file_get: {
         parameters: {
             query?: never;
@@ -2624,6 +2850,79 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    segment_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PromptsRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Segmented"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -3238,6 +3537,57 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    models_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Models"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4128,6 +4478,71 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    prelabel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PrelabelRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
