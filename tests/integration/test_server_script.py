@@ -1,0 +1,137 @@
+"""script/server: the demo on one command, on this machine only, and quick the second time."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.live import ROOT, SETTINGS
+from tests.servers import free_port, wait_until
+
+
+class Started:
+    """One run of script/server."""
+
+    def __init__(self, data: Path) -> None:
+        self.url = f"http://127.0.0.1:{(port := free_port())}"
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in (*SETTINGS, "SECRET_KEY", "ALLOWED_HOSTS")
+        }
+        settings = {"LABELER_DATA": str(data), "PORT": str(port), "READ_DOTENV": "0"}
+        self.output = data.parent / f"output-{port}"
+        begun = time.monotonic()
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [ROOT / "script" / "server"],
+                env=inherited | settings,
+                cwd="/",
+                stdout=output,
+                stderr=output,
+            )
+        wait_until(self.answers, f"script/server ({self.output})", seconds=240)
+        self.seconds = time.monotonic() - begun
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.output.read_text()
+        return requests.get(f"{self.url}/login", timeout=5).status_code == 200
+
+    def stop(self) -> None:
+        """As Ctrl+C does."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=30)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("server") / "data"
+
+
+@pytest.fixture(scope="module")
+def second(data) -> Iterator[Started]:
+    """The second run on a data folder; what the first one printed is in `first`."""
+    first = Started(data)
+    first.stop()
+    second = Started(data)
+    try:
+        yield second
+    finally:
+        second.stop()
+
+
+def descendants(pid: int) -> set[int]:
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+    found = {pid}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def listening_addresses(pids: set[int]) -> set[str]:
+    """The addresses, as the kernel writes them, on which these processes accept connections."""
+    sockets = set()
+    for pid in pids:
+        for entry in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                sockets.add(os.readlink(entry))
+            except OSError:
+                continue
+    found = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[3] == "0A" and f"socket:[{columns[9]}]" in sockets:
+                found.add(columns[1])
+    return found
+
+
+def test_the_second_start_serves_in_under_five_seconds(second):
+    assert second.seconds < 5, second.output.read_text()
+
+
+def test_it_listens_on_this_machine_only(second):
+    port = int(second.url.rpartition(":")[2])
+    loopback = f"0100007F:{port:04X}"
+    assert listening_addresses(descendants(second.process.pid)) == {loopback}
+
+
+def test_it_prints_a_login_that_works(second):
+    printed = second.output.read_text()
+    assert second.url in printed
+    password = re.search(r"Their password: (\S+)", printed)
+    assert password, printed
+    with requests.Session() as browser:
+        page = browser.get(f"{second.url}/login", timeout=10)
+        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+        assert token
+        form = {"username": "demo", "password": password[1], "csrfmiddlewaretoken": token[1]}
+        home = browser.post(f"{second.url}/login", data=form, timeout=10)
+    for name in ("People, animals and things", "Coins, cells and craters", "Outdoor scenes"):
+        assert name in home.text
+
+
+def test_secrets_are_for_the_owner_only(second, data):
+    for name in ("secret_key", "demo_login"):
+        assert (data / name).stat().st_mode & 0o777 == 0o600
+    assert (data / "secret_key").read_text() not in second.output.read_text()
+
+
+def test_nothing_stays_behind_when_it_stops(data):
+    server = Started(data)
+    processes = descendants(server.process.pid)
+    assert len(processes) >= 4  # itself, gunicorn's two, a worker
+    server.stop()
+    time.sleep(0.5)
+    assert not [pid for pid in processes if Path(f"/proc/{pid}").exists()]
