@@ -55,4 +55,4 @@ def demo_password() -> str:
 def prelabel(project: Project) -> None:
     """Proposals of the engine that needs no weights, on images that have none yet."""
     if project.images.filter(predictions__isnull=True).exists():
-        call_command("prelabel", project=project.name, model="classic", wait=True)
+        call_command("prelabel", project=str(project.pk), model="classic", wait=True)
