@@ -4,7 +4,16 @@ import { rasterize } from "./rasterize";
 import { EMPTY_RECT, intersects, unionRect } from "./rect";
 import { Spans } from "./spans";
 import type { Store } from "./store";
-import type { Change, Polygon, Proposal, ProposalState, Rect, Region, RegionFields } from "./types";
+import type {
+  Change,
+  Polygon,
+  Proposal,
+  ProposalState,
+  Rect,
+  Region,
+  RegionFields,
+  StoredRegion,
+} from "./types";
 
 /** What a gesture needs of its document. */
 export interface GestureHost {
@@ -228,7 +237,13 @@ export class Gesture {
     }
     const any = regions.length > 0 || proposals.length > 0;
     this.changed.clear();
-    for (const { uuid } of regions) this.changed.add(uuid);
+    for (const { uuid, before, after } of regions) {
+      this.changed.add(uuid);
+      for (const one of [before, after]) {
+        if (one && one.proposalId !== null) this.changedProposals.add(one.proposalId);
+      }
+    }
+    for (const { id } of proposals) this.changedProposals.add(id);
     this.end(any ? { title: this.title, regions, proposals } : null);
     return any;
   }

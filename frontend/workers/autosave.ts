@@ -291,7 +291,9 @@ export class Autosave {
       const regions = await Promise.all(snapshots.map((one) => this.encoded(one)));
       const touched = new Set<Queued>();
       const dropped: Queued[] = [];
-      snapshots.forEach(({ uuid }, i) => this.enqueueRegion(uuid, regions[i]!, touched, dropped));
+      for (const [i, { uuid }] of snapshots.entries()) {
+        this.enqueueRegion(uuid, regions[i]!, touched, dropped);
+      }
       for (const { id, dismissed } of dismissals) this.enqueueMark(id, dismissed, touched);
       await this.persist([...touched], dropped);
       this.storing--;
@@ -451,11 +453,13 @@ export class Autosave {
     const { send, scope } = this.options;
     this.seconds += Math.round(this.options.takeSeconds?.() ?? 0);
     const { seconds } = this;
-    let reply: SaveReply | null = null;
+    // The others may have arrived earlier, whatever is answered now.
+    const fresh = batch.filter(({ stored }) => !stored.sent);
+    let reply: SaveReply;
     try {
       if (this.annotation === null) {
         reply = await send("POST", `/api/images/${scope.image}/annotations`, {});
-        if (reply.status >= 300) return await this.refused(reply, batch);
+        if (reply.status >= 300) return await this.refused(reply, batch, fresh);
         this.annotation = (reply.body as { id: number }).id;
       }
       for (const entry of batch) entry.stored = { ...entry.stored, sent: true };
@@ -469,7 +473,7 @@ export class Autosave {
       return;
     }
     if (reply.status >= 300) {
-      await this.refused(reply, batch);
+      await this.refused(reply, batch, fresh);
       return;
     }
     this.seconds -= seconds;
@@ -505,7 +509,11 @@ export class Autosave {
     this.wait(retryAfterSeconds === null ? wait : Math.max(wait, retryAfterSeconds * 1000));
   }
 
-  private async refused(reply: SaveReply, batch: readonly Queued[]): Promise<void> {
+  private async refused(
+    reply: SaveReply,
+    batch: readonly Queued[],
+    fresh: readonly Queued[],
+  ): Promise<void> {
     const { status } = reply;
     if (status >= 500 || status === 408 || status === 429) {
       this.failed(reply.retryAfterSeconds ?? null);
@@ -513,8 +521,8 @@ export class Autosave {
     }
     this.offline = false;
     this.failures = 0;
-    // A refusal means that nothing was applied: the writes may still change.
-    for (const entry of batch) entry.stored = { ...entry.stored, sent: false };
+    // A refusal means that nothing was applied: what was sent only now may still change.
+    for (const entry of fresh) release(entry);
     const dropped: Queued[] = [];
     const said = refusalOf(reply);
     if (status === 401) this.loginExpired = true;
@@ -538,6 +546,7 @@ export class Autosave {
       if (!entry) continue;
       const theirVersion = theirs?.version ?? 0;
       const gone = !theirs || theirs.deleted === true;
+      release(entry);
       if (gone && entry.stored.op === "delete") {
         this.versions.set(region, theirVersion);
         dropped.push(entry);
@@ -589,6 +598,7 @@ export class Autosave {
       (index === undefined ? undefined : batch[Number(index)]) ??
       (batch.length === 1 && status !== 409 ? batch[0] : undefined);
     if (entry) {
+      if (status === 400) release(entry);
       // A proposal that is gone needs no mark.
       if (typeof entry.stored.target === "number") dropped.push(entry);
       else entry.problem = problemOf(said, entry.stored.target);
@@ -653,6 +663,11 @@ export class Autosave {
 
 function queued(stored: PendingWrite): Queued {
   return { stored, conflict: null, problem: null, insists: false };
+}
+
+/** It was not applied: it may change again. */
+function release(entry: Queued): void {
+  entry.stored = { ...entry.stored, sent: false };
 }
 
 function snapshot(doc: Document, uuid: string): Snapshot {

@@ -53,11 +53,17 @@ export class IdbOutbox implements Outbox {
   async change(puts: readonly PendingWrite[], deletes: readonly string[]): Promise<void> {
     const database = await this.open();
     const transaction = database.transaction("writes", "readwrite", { durability: "strict" });
-    await Promise.all([
-      ...puts.map((write) => transaction.store.put(write)),
-      ...deletes.map((key) => transaction.store.delete(key)),
-      transaction.done,
-    ]);
+    // An error of a request is told by the transaction.
+    const ignored = () => undefined;
+    try {
+      for (const write of puts) transaction.store.put(write).catch(ignored);
+      for (const key of deletes) transaction.store.delete(key).catch(ignored);
+    } catch (error) {
+      transaction.done.catch(ignored);
+      transaction.abort();
+      throw error;
+    }
+    await transaction.done;
   }
 
   private open(): Promise<IDBPDatabase<OutboxSchema>> {
