@@ -159,7 +159,11 @@ class RegionView(View):
         return self._apply(request, pk, Delete(region, based_on, _key(request)), 200)
 
     def _apply(self, request: Request, pk: int, write: Upsert | Delete, status: int) -> Response:
-        result = apply_patch(request.user, get_annotation(request.user, pk), [write])
+        try:
+            result = apply_patch(request.user, get_annotation(request.user, pk), [write])
+        except ServiceError as error:
+            error.field = error.field.removeprefix("writes[0].")
+            raise
         outcome = result.regions[0]
         body = asdict(outcome) | {"revision": result.revision}
         return Response(body, status=status, headers=_etag(outcome.version))

@@ -27,7 +27,7 @@ class StoredFile(models.Model):
 
 class ImageQuerySet(models.QuerySet["Image"]):
     def visible_to(self, user) -> "ImageQuerySet":
-        return self.filter(project__memberships__user_id=user.pk)
+        return self.filter(project__memberships__user_id=user.pk or 0)
 
 
 class Image(models.Model):

@@ -12,10 +12,10 @@ class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user) -> "JobQuerySet":
         """Jobs of projects where one is manager or above, and one's own in one's projects."""
         managing = Q(
-            project__memberships__user_id=user.pk,
+            project__memberships__user_id=user.pk or 0,
             project__memberships__role__in=[Role.MANAGER, Role.OWNER],
         )
-        own = Q(created_by_id=user.pk, project__memberships__user_id=user.pk)
+        own = Q(created_by_id=user.pk, project__memberships__user_id=user.pk or 0)
         return self.filter(managing | own).distinct()
 
 

@@ -8,7 +8,7 @@ from annotations.models.projects import Category
 
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     def visible_to(self, user) -> "PredictionQuerySet":
-        return self.filter(image__project__memberships__user_id=user.pk)
+        return self.filter(image__project__memberships__user_id=user.pk or 0)
 
 
 class Prediction(models.Model):

@@ -5,8 +5,11 @@ from django.db.models.functions import Lower
 
 class ProjectQuerySet(models.QuerySet["Project"]):
     def visible_to(self, user) -> "ProjectQuerySet":
-        """Projects of which `user` is a member, whatever the role."""
-        return self.filter(memberships__user_id=user.pk)
+        """Projects of which `user` is a member, whatever the role.
+
+        Anonymous has no id, and NULL would match projects without members: hence `or 0`.
+        """
+        return self.filter(memberships__user_id=user.pk or 0)
 
 
 class Project(models.Model):

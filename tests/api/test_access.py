@@ -4,10 +4,21 @@ import uuid
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from annotations.models import Category, Comment, Membership, User
+from annotations.models import (
+    Annotation,
+    Category,
+    Comment,
+    Image,
+    Job,
+    Membership,
+    Prediction,
+    Project,
+    User,
+)
 
 MISSING = 9_000_000
 
@@ -157,3 +168,14 @@ def test_one_cannot_revoke_the_token_of_another(teammate, owner, client_of) -> N
     token, _ = AuthToken.objects.create(teammate)
     assert client_of(owner).delete(f"/api/tokens/{token.token_key}").status_code == 404
     assert AuthToken.objects.filter(user=teammate).exists()
+
+
+def test_anonymous_sees_nothing_even_of_a_project_without_members(
+    project, image, teammate, make_annotation, make_prediction
+) -> None:
+    annotation = make_annotation(image, teammate)
+    Comment.objects.create(annotation=annotation, author=teammate, text="Hm")
+    make_prediction(image)
+    Membership.objects.all().delete()
+    for model in (Project, Category, Image, Annotation, Comment, Prediction, Job):
+        assert not model.objects.visible_to(AnonymousUser()).exists(), model

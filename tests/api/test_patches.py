@@ -190,6 +190,13 @@ def test_the_idempotency_key_makes_a_retry_safe(region_url, upsert, teammate, cl
     assert replies[0].json() == replies[1].json()
 
 
+def test_an_error_of_one_region_names_its_field(region_url, upsert, teammate, client_of) -> None:
+    body = {"category": upsert()["category"], "polygons": [[[0, 0, 5, 5]]]}
+    headers = {"If-None-Match": "*"}
+    reply = client_of(teammate).put(region_url, body, format="json", headers=headers)
+    assert (reply.status_code, reply.json()["field"]) == (400, "polygons[0][0]")
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
