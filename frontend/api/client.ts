@@ -116,7 +116,9 @@ export const api = {
     ask(client.POST("/api/images/{id}/annotations", { params: { path: { id } } })),
 
   submit: (id: number, revision: number) =>
-    ask(client.POST("/api/annotations/{id}/submit", { params: { path: { id } }, body: { revision } })),
+    ask(
+      client.POST("/api/annotations/{id}/submit", { params: { path: { id } }, body: { revision } }),
+    ),
 
   verdict: (id: number, verdict: Verdict, revision: number, comment: string) =>
     ask(
@@ -139,7 +141,8 @@ export const api = {
       }),
     ),
 
-  models: () => exchange<{ results: ApiModel[] }>("GET", "/api/models").then((reply) => reply.results),
+  models: () =>
+    exchange<{ results: ApiModel[] }>("GET", "/api/models").then((reply) => reply.results),
 
   /** Asks for the embedding ahead of the first click. */
   embed: (image: number, model: number | null) =>

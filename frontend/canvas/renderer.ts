@@ -46,8 +46,11 @@ export const GRID_FROM = 12;
  */
 export interface Renderer {
   readonly kind: "webgl2" | "2d";
-  /** Null takes the image away; the label map goes with it. */
-  setImage(image: ImageBitmap | null, size: Size): void;
+  /**
+   * Null takes the image away. `preview` is the whole picture at a lower resolution, shown until
+   * all of the image is uploaded. Another size takes the label map away.
+   */
+  setImage(image: ImageBitmap | null, preview: ImageBitmap | null, size: Size): void;
   /** Row-major, as large as the image. The array is kept and read again at `labelsChanged`. */
   setLabels(labels: Uint16Array): void;
   labelsChanged(rect: Rect): void;

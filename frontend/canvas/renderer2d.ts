@@ -36,7 +36,7 @@ export class CanvasRenderer implements Renderer {
     this.layerContext = context2d(this.layer);
   }
 
-  setImage(image: ImageBitmap | null, size: Size): void {
+  setImage(image: ImageBitmap | null, _preview: ImageBitmap | null, size: Size): void {
     if (size.width !== this.size.width || size.height !== this.size.height) this.labels = null;
     this.image = image;
     this.size = size;

@@ -49,6 +49,7 @@ export class GlRenderer implements Renderer {
   private display: Display = DEFAULT_DISPLAY;
   private bitmap: ImageBitmap | null = null;
   private tiles: ImageTile[] = [];
+  private preview: ImageTile[] = [];
   private pendingTiles: Rect[] = [];
   private labelTexture: WebGLTexture | null = null;
   private labels: Uint16Array | null = null;
@@ -81,15 +82,21 @@ export class GlRenderer implements Renderer {
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
 
-  setImage(image: ImageBitmap | null, size: Size): void {
-    const { gl } = this;
-    for (const tile of this.tiles) gl.deleteTexture(tile.texture);
+  setImage(image: ImageBitmap | null, preview: ImageBitmap | null, size: Size): void {
+    this.deleteTiles(this.tiles);
+    this.deleteTiles(this.preview);
     this.tiles = [];
+    this.preview = [];
     this.pendingTiles = [];
     this.bitmap = image;
     if (size.width !== this.size.width || size.height !== this.size.height) this.dropLabels();
     this.size = size;
     if (!image) return;
+    if (preview) {
+      const whole = { x: 0, y: 0, ...size };
+      const texture = this.makeTexture(preview, 0, 0, preview.width, preview.height);
+      this.preview = [{ texture, inner: whole, outer: whole }];
+    }
     for (let y = 0; y < size.height; y += IMAGE_TILE) {
       for (let x = 0; x < size.width; x += IMAGE_TILE) {
         this.pendingTiles.push({
@@ -182,7 +189,7 @@ export class GlRenderer implements Renderer {
     gl.uniform1i(uniforms.u_image ?? null, 0);
     gl.activeTexture(gl.TEXTURE0);
     const filter = camera.scale >= NEAREST_FROM ? gl.NEAREST : gl.LINEAR;
-    for (const { texture, inner, outer } of this.tiles) {
+    for (const { texture, inner, outer } of [...this.preview, ...this.tiles]) {
       if (!this.onScreen(inner, camera)) continue;
       gl.bindTexture(gl.TEXTURE_2D, texture);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, filter);
@@ -235,6 +242,10 @@ export class GlRenderer implements Renderer {
     if (this.palette) this.uploadPalette(this.palette);
     const inner = this.pendingTiles.shift();
     if (inner) this.uploadTile(inner);
+    else if (this.preview.length > 0) {
+      this.deleteTiles(this.preview);
+      this.preview = [];
+    }
     let budget = UPLOAD_PIXELS;
     for (const [layer, rect] of this.dirty) {
       if (budget <= 0) break;
@@ -256,24 +267,41 @@ export class GlRenderer implements Renderer {
   }
 
   private uploadTile(inner: Rect): void {
-    const { gl, bitmap, size } = this;
+    const { bitmap, size } = this;
     if (!bitmap) return;
     const x = Math.max(0, inner.x - MARGIN);
     const y = Math.max(0, inner.y - MARGIN);
     const width = Math.min(size.width, inner.x + inner.width + MARGIN) - x;
     const height = Math.min(size.height, inner.y + inner.height + MARGIN) - y;
+    const texture = this.makeTexture(bitmap, x, y, width, height);
+    this.tiles.push({ texture, inner, outer: { x, y, width, height } });
+  }
+
+  /** A mipmapped texture of one window of a picture. */
+  private makeTexture(
+    source: ImageBitmap,
+    x: number,
+    y: number,
+    width: number,
+    height: number,
+  ): WebGLTexture {
+    const { gl } = this;
     const texture = gl.createTexture();
     gl.activeTexture(gl.TEXTURE0);
     gl.bindTexture(gl.TEXTURE_2D, texture);
     const levels = Math.floor(Math.log2(Math.max(width, height))) + 1;
     gl.texStorage2D(gl.TEXTURE_2D, levels, gl.RGBA8, width, height);
     unpack(gl, 0, x, y);
-    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+    gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, source);
     gl.generateMipmap(gl.TEXTURE_2D);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
-    this.tiles.push({ texture, inner, outer: { x, y, width, height } });
+    return texture;
+  }
+
+  private deleteTiles(tiles: readonly ImageTile[]): void {
+    for (const { texture } of tiles) this.gl.deleteTexture(texture);
   }
 
   private uploadLabels(layer: number, rect: Rect): void {

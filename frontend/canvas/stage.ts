@@ -50,6 +50,7 @@ export class Stage {
   private frame = 0;
   private baseStale = true;
   private image: ImageBitmap | null = null;
+  private preview: ImageBitmap | null = null;
   private size: Size = { width: 1, height: 1 };
   private labels: Uint16Array | null = null;
   private palette: Palette | null = null;
@@ -78,12 +79,13 @@ export class Stage {
     return this.renderer.kind;
   }
 
-  setImage(image: ImageBitmap | null, size: Size): void {
+  setImage(image: ImageBitmap | null, preview: ImageBitmap | null, size: Size): void {
     this.image = image;
+    this.preview = preview;
     const other = size.width !== this.size.width || size.height !== this.size.height;
     this.size = size;
     if (other) this.labels = null;
-    this.renderer.setImage(image, size);
+    this.renderer.setImage(image, preview, size);
     this.invalidate();
   }
 
@@ -173,7 +175,7 @@ export class Stage {
     const { screen } = this.viewport;
     this.renderer.resize(screen, this.ratio);
     this.renderer.setDisplay(this.display);
-    this.renderer.setImage(this.image, this.size);
+    this.renderer.setImage(this.image, this.preview, this.size);
     if (this.palette) this.renderer.setPalette(this.palette);
     if (this.labels) this.renderer.setLabels(this.labels);
     this.invalidate();

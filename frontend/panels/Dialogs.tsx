@@ -50,6 +50,11 @@ export function LoginDialog() {
     const data = new FormData(form);
     try {
       await api.login(String(data.get("username")), String(data.get("password")));
+      const [before, now] = await Promise.all([editor.saving.owner(), api.me()]);
+      if (before.id !== now.id) {
+        setProblem(`This work is ${before.username}'s: log in as ${before.username}.`);
+        return;
+      }
       editor.dialog.value = null;
       if (editor.phase.value.state === "failed") await editor.reload();
       else editor.saving.retry();

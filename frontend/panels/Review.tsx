@@ -1,5 +1,4 @@
 import { useState } from "preact/hooks";
-import { nameOf } from "../api/workspace";
 import * as actions from "./actions";
 import { useEditor } from "./context";
 import { Section } from "./controls";
@@ -24,14 +23,14 @@ export function ReviewPanel() {
         <div class="notice warning">
           <Icon name="warning" />
           <div>
-            <strong>Sent back by {nameOf(latest.reviewer)}</strong>
+            <strong>Sent back by {latest.reviewer}</strong>
             <p>{latest.comment}</p>
           </div>
         </div>
       )}
       {annotation.status !== "sent_back" && latest && (
         <p class="facts">
-          {VERDICTS[latest.verdict]} by {nameOf(latest.reviewer)}, {day(latest.at)}
+          {VERDICTS[latest.verdict]} by {latest.reviewer}, {day(latest.at)}
           {latest.comment && `: ${latest.comment}`}
         </p>
       )}
@@ -56,7 +55,7 @@ export function ReviewPanel() {
               <span class="badge count">{index + 1}</span> {comment.text}
             </button>
             <p class="facts">
-              {nameOf(comment.author)}, {day(comment.at)} ·{" "}
+              {comment.author}, {day(comment.at)} ·{" "}
               <button
                 type="button"
                 class="link"

@@ -262,8 +262,11 @@ export function submit(editor: Editor): Promise<void> {
   const name = editor.workspace.value?.image.name ?? "";
   return once(editor, name, async () => {
     editor.cancelGesture();
-    const saved = await editor.saving.settle();
-    if (!saved) return;
+    const saved = await editor.saving.settle(editor.workspace.value?.image.id ?? 0);
+    if (!saved) {
+      toast(`${name} is not submitted: not everything is saved yet.`, "error");
+      return;
+    }
     await api.submit(saved.annotation, saved.revision);
     toast(`Submitted: ${name}`);
     await goToNext(editor);

@@ -1,13 +1,6 @@
 import { computed, effect, type Signal, signal } from "@preact/signals";
 import { ApiError, api } from "../api/client";
-import {
-  type ApiComment,
-  type ApiModel,
-  categoryOf,
-  proposalOf,
-  regionOf,
-  type Workspace,
-} from "../api/workspace";
+import { type ApiComment, type ApiModel, categoryOf, type Workspace } from "../api/workspace";
 import { Input } from "../canvas/input";
 import { DEFAULT_DISPLAY, type Display } from "../canvas/renderer";
 import { Stage } from "../canvas/stage";
@@ -94,7 +87,7 @@ export class Editor {
     const workspace = this.workspace.value;
     return !!workspace && (workspace.annotation?.editable ?? true);
   });
-  readonly saving = new Saving(this);
+  readonly saving = new Saving();
   readonly painter = new Painter();
   readonly stage: Stage;
   private readonly input: Input;
@@ -173,7 +166,7 @@ export class Editor {
     this.ahead.clear();
     try {
       const picture = Picture.fetch(image);
-      const workspace = ahead ?? api.workspace(image, annotation);
+      const workspace = ahead ?? this.fetch(image, annotation);
       void picture.then(
         (found) => {
           if (ticket === this.ticket) this.showPicture(found);
@@ -213,14 +206,14 @@ export class Editor {
     this.pictureMissing.value = true;
     this.activeProposal.value = null;
     this.painter.highlighted = null;
-    this.stage.setImage(null, { width: 1, height: 1 });
+    this.stage.setImage(null, null, { width: 1, height: 1 });
   }
 
   private showPicture(picture: Picture): void {
     this.picture = picture;
     this.pictureMissing.value = false;
     this.setSize(picture.bitmap.width, picture.bitmap.height);
-    this.stage.setImage(picture.bitmap, this.stage.viewport.image);
+    this.stage.setImage(picture.bitmap, picture.preview, this.stage.viewport.image);
   }
 
   private setSize(width: number, height: number): void {
@@ -235,8 +228,11 @@ export class Editor {
     const { annotation } = workspace;
     document.title = `${workspace.image.name} · ${workspace.project.name}`;
     this.setSize(width, height);
-    const doc = await this.saving.openDocument(workspace);
-    if (ticket !== this.ticket) return;
+    const doc = await this.saving.open(workspace);
+    if (ticket !== this.ticket) {
+      this.saving.leave();
+      return;
+    }
     this.workspace.value = workspace;
     this.comments.value = annotation?.comments ?? [];
     this.painter.setCategories(this.categories.value);
@@ -249,11 +245,16 @@ export class Editor {
     });
     doc.subscribe((change) => this.changed(change));
     this.document.value = doc;
-    if (!this.picture) this.stage.setImage(null, { width, height });
+    if (!this.picture) this.stage.setImage(null, null, { width, height });
     this.stage.setLabels(doc.labels);
     this.repaint();
     this.selectTool(this.toolName.value);
     this.changes.value += 1;
+  }
+
+  private async fetch(image: number, annotation: number | null): Promise<Workspace> {
+    await this.saving.prepare(image);
+    return api.workspace(image, annotation);
   }
 
   /** Asks for what the next image will need. */
@@ -265,7 +266,7 @@ export class Editor {
     if (this.editable.value) embed(workspace.image.id);
     const { next } = workspace;
     if (!next || this.boot.mode === "review") return;
-    const reply = api.workspace(next, null);
+    const reply = this.fetch(next, null);
     this.ahead.set(next, reply);
     reply.then(
       () => {
@@ -478,19 +479,4 @@ export class Editor {
 
 function pick(state: ViewState): Partial<ViewState> {
   return Object.fromEntries(KEPT.map((name) => [name, state[name]]));
-}
-
-/** Everything of the workspace that a document starts from. */
-export function documentOptions(workspace: Workspace) {
-  const { image, project, annotation, proposals, categories } = workspace;
-  const things = new Set(categories.filter((one) => one.is_thing).map(({ id }) => id));
-  return {
-    size: { width: image.width, height: image.height },
-    kind: project.kind,
-    isThing: (category: number) => things.has(category),
-    newUuid: () => crypto.randomUUID(),
-    regions: (annotation?.regions ?? []).map(regionOf),
-    proposals: proposals.map(proposalOf),
-    dismissed: annotation?.dismissed ?? [],
-  };
 }

@@ -1,27 +1,158 @@
 import { signal } from "@preact/signals";
-import type { Workspace } from "../api/workspace";
+import { api, send } from "../api/client";
+import { proposalOf, type Workspace } from "../api/workspace";
 import { Document } from "../core/document";
+import type { Mask } from "../core/mask";
+import type { Size, StoredRegion } from "../core/types";
 import type { Autosave, SaveState } from "../workers/autosave";
-import { documentOptions, type Editor } from "./editor";
-import { toast } from "./toasts";
+import { type Codec, startCodec } from "../workers/codec";
+import { IdbOutbox } from "../workers/outbox";
+import { LockSessions, pageClock, Saver } from "../workers/saver";
+import { regionFromWire, type WireRegion } from "../workers/wire";
+import { ActiveTime } from "./activity";
+
+/** Up to that many regions are decoded faster here than by asking the worker. */
+const FEW_REGIONS = 8;
+
+export interface Settled {
+  readonly annotation: number;
+  readonly revision: number;
+}
 
 /** Where the open document's changes go, and how far they have got. */
 export class Saving {
+  /** Null while nothing is open that could be changed. */
   readonly state = signal<SaveState | null>(null);
+  /** Who is logged in; the outbox of others is not touched. */
+  private me: Promise<{ id: number; username: string }> | null = null;
+  private saver: Promise<Saver> | null = null;
   private autosave: Autosave | null = null;
+  private readonly codec: Codec = startCodec();
+  private readonly active = new ActiveTime();
 
-  constructor(private readonly editor: Editor) {}
+  constructor() {
+    addEventListener("online", () => this.retry());
+    addEventListener("beforeunload", (event) => {
+      // What is stored here survives; only what could not be stored is worth a question.
+      if (this.state.value && !this.state.value.stored && this.state.value.pending > 0) {
+        event.preventDefault();
+      }
+    });
+  }
 
-  async openDocument(workspace: Workspace): Promise<Document> {
-    return new Document(documentOptions(workspace));
+  /** The person whose work this page saves. */
+  owner(): Promise<{ id: number; username: string }> {
+    this.me ??= api.me().catch((error: unknown) => {
+      this.me = null;
+      throw error;
+    });
+    return this.me;
+  }
+
+  private start(): Promise<Saver> {
+    this.saver ??= this.owner().then(
+      ({ id }) => {
+        const saver = new Saver({
+          user: id,
+          outbox: new IdbOutbox(),
+          send,
+          clock: pageClock,
+          sessions: new LockSessions(),
+          newUuid: () => crypto.randomUUID(),
+          encode: (mask) => this.codec.encode(mask),
+        });
+        return saver;
+      },
+      (error: unknown) => {
+        this.saver = null;
+        throw error;
+      },
+    );
+    return this.saver;
+  }
+
+  /** Sends what still waits for that image; call before its regions are fetched. */
+  async prepare(image: number): Promise<void> {
+    await (await this.start()).settle(image);
+  }
+
+  /** Sends what tabs that were closed or killed left behind. */
+  async sweep(): Promise<void> {
+    await (await this.start()).sweep();
+  }
+
+  /** The document of a workspace, with what waits to be sent on top, saved from now on. */
+  async open(workspace: Workspace): Promise<Document> {
+    const { image, project, annotation } = workspace;
+    const size = { width: image.width, height: image.height };
+    let regions: readonly StoredRegion[] = (annotation?.regions ?? []).map((json) =>
+      regionFromWire(json as WireRegion),
+    );
+    let dismissed: readonly number[] = annotation?.dismissed ?? [];
+    let autosave: Autosave | null = null;
+    if (annotation?.editable ?? true) {
+      const saver = await this.start();
+      autosave = await saver.open({
+        scope: { image: image.id, kind: project.kind, size },
+        annotation: annotation?.id ?? null,
+        revision: annotation?.revision ?? 0,
+        versions: new Map((annotation?.regions ?? []).map(({ uuid, version }) => [uuid, version])),
+        takeSeconds: () => this.active.take(),
+      });
+      regions = autosave.restored(regions);
+      dismissed = autosave.restoredDismissals(dismissed);
+    }
+    const things = new Set(workspace.categories.filter((one) => one.is_thing).map(({ id }) => id));
+    const masks = await this.decode(size, regions);
+    const doc = new Document({
+      size,
+      kind: project.kind,
+      isThing: (category) => things.has(category),
+      newUuid: () => crypto.randomUUID(),
+      regions,
+      proposals: workspace.proposals.map(proposalOf),
+      dismissed,
+      ...(masks ? { masks } : {}),
+    });
+    if (autosave) this.follow(autosave, doc);
+    return doc;
+  }
+
+  private async decode(
+    size: Size,
+    regions: readonly StoredRegion[],
+  ): Promise<Map<string, Mask> | null> {
+    return regions.length > FEW_REGIONS ? this.codec.decode(size, regions) : null;
+  }
+
+  private follow(autosave: Autosave, doc: Document): void {
+    this.leave();
+    this.autosave = autosave;
+    this.active.take();
+    autosave.attach(doc);
+    autosave.subscribe((state) => {
+      if (this.autosave === autosave) this.state.value = state;
+    });
+    this.state.value = autosave.state;
   }
 
   async flush(): Promise<SaveState | null> {
     return this.autosave?.flush() ?? null;
   }
 
+  /** Saves all that waits, and says which revision that is; null when something still waits. */
+  async settle(image: number): Promise<Settled | null> {
+    const state = await this.flush();
+    if (!state || state.status !== "saved") return null;
+    if (state.annotation !== null) {
+      return { annotation: state.annotation, revision: state.revision };
+    }
+    const made = await api.ownAnnotation(image);
+    return { annotation: made.id, revision: made.revision };
+  }
+
   retry(): void {
-    this.autosave?.retry();
+    void this.saver?.then((saver) => saver.retry());
   }
 
   keepMine(region: string): Promise<void> {
@@ -32,16 +163,11 @@ export class Saving {
     return this.autosave?.takeTheirs(region) ?? Promise.resolve();
   }
 
-  /** Saves all; null, with the reason said, when something still waits. */
-  async settle(): Promise<{ annotation: number; revision: number } | null> {
-    toast(String(this.editor));
-    return null;
-  }
-
-  /** Stops listening to the open document; what waits is still sent. */
+  /** Looks at the open document no more; what waits is still sent. */
   leave(): void {
-    this.autosave?.close();
+    const { autosave } = this;
     this.autosave = null;
     this.state.value = null;
+    if (autosave) void this.saver?.then((saver) => saver.close(autosave));
   }
 }
