@@ -25,7 +25,7 @@ from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
 from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
 from annotations.services import ingest
-from annotations.services.files import portable_name
+from annotations.services.files import plain_name
 
 
 class _AnnotatorSerializer(serializers.Serializer):
@@ -158,7 +158,7 @@ class OneImage(View):
         return Response(status=204)
 
 
-class _AnyType(BaseContentNegotiation):
+class AnyType(BaseContentNegotiation):
     """A picture is sent as what it is, whatever the client says it accepts."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
@@ -168,13 +168,14 @@ class _AnyType(BaseContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-_PICTURE = {(200, "image/*"): OpenApiTypes.BINARY, (304, "image/*"): None}
+BINARY = OpenApiTypes.BINARY
+_PICTURE = {(200, "image/*"): BINARY, (304, "image/*"): None}
 
 
 class ImageFile(View):
     """The upright raster that browsers draw."""
 
-    content_negotiation_class = _AnyType
+    content_negotiation_class = AnyType
 
     @endpoint(replies=_PICTURE)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
@@ -185,7 +186,7 @@ class ImageFile(View):
 class Thumbnail(View):
     """A WebP of at most 320 pixels."""
 
-    content_negotiation_class = _AnyType
+    content_negotiation_class = AnyType
 
     @endpoint(replies=_PICTURE)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
@@ -196,7 +197,7 @@ class Thumbnail(View):
 class Original(View):
     """The bytes as they were uploaded, as a download."""
 
-    content_negotiation_class = _AnyType
+    content_negotiation_class = AnyType
 
     @endpoint(replies=_PICTURE)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
@@ -212,7 +213,7 @@ def send(
     etag = f'"{image.file.sha256}-{view}"'
     response: HttpResponseBase | None = get_conditional_response(request._request, etag=etag)
     if response is None:
-        response = stream(name, mime, portable_name(image.name).rsplit("/")[-1], download=download)
+        response = stream(name, mime, plain_name(image.name), download=download)
     response["ETag"] = etag
     response["Cache-Control"] = "private, max-age=31536000, immutable"
     return response

@@ -4,7 +4,16 @@ from django.urls import path
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import IsAuthenticated
 
-from annotations.api import annotations, auth, images, jobs, projects, reviews, workspace
+from annotations.api import (
+    annotations,
+    auth,
+    datasets,
+    images,
+    jobs,
+    projects,
+    reviews,
+    workspace,
+)
 
 urlpatterns = [
     *auth.urlpatterns,
@@ -14,5 +23,6 @@ urlpatterns = [
     *reviews.urlpatterns,
     *workspace.urlpatterns,
     *jobs.urlpatterns,
+    *datasets.urlpatterns,
     path("schema", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated])),
 ]

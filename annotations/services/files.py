@@ -10,7 +10,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -26,12 +25,12 @@ from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import QuerySet
 
 from annotations.errors import ServiceError
+from annotations.formats.names import portable
 from annotations.models import Job, StoredFile
 
 CHUNK = 2**20
 MAX_NAME = 1024
 LEFTOVER_SECONDS = 24 * 3600
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
 
 
 class Readable(Protocol):
@@ -96,6 +95,12 @@ def receive(source: Readable, target: Path, limit: int, name: str) -> tuple[str,
     return digest.hexdigest(), size
 
 
+def sync(path: Path) -> None:
+    """Returns when the file's bytes are on disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
 class Placed:
     """The storage names that were written in a transaction."""
 
@@ -119,8 +124,7 @@ class Placed:
                 raise
             aside = target.with_name(f".{target.name}.part")
             shutil.copyfile(source, aside)
-            with aside.open("rb+") as file:
-                os.fsync(file.fileno())
+            sync(aside)
             aside.replace(target)
 
     def remove(self) -> None:
@@ -223,17 +227,6 @@ def clean_name(name: str) -> str:
     return kept[-MAX_NAME:] or "unnamed"
 
 
-def portable_name(name: str) -> str:
-    """A relative path made of `name` that is safe on every system: no `..`, no reserved names.
-
-    Letters, digits, `-`, `_`, `.` and spaces inside are kept, all else becomes `_`.
-    """
-    parts = []
-    for part in re.split(r"[/\\]+", unicodedata.normalize("NFC", name)):
-        safe = "".join(c if c.isalnum() or c in "-_. " else "_" for c in part).strip(". ")
-        if _RESERVED.match(safe):
-            safe = f"_{safe}"
-        stem, dot, ending = safe.rpartition(".")
-        if safe:
-            parts.append(safe if len(safe) <= 100 else f"{(stem or safe)[:90]}{dot}{ending[:9]}")
-    return "/".join(parts[-4:]) or "unnamed"
+def plain_name(name: str) -> str:
+    """A file name without folders that every system takes, for downloads."""
+    return portable(name.replace("/", "_"))

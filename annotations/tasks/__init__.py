@@ -1,0 +1,20 @@
+"""What Celery workers of the queue `io` do. A message names a job; the job's row says the rest."""
+
+from celery import shared_task
+
+from annotations.services import exports, imports, ingest, jobs
+
+
+@shared_task
+def run_ingest(job_id: int) -> None:
+    jobs.run(job_id, ingest.run_ingest)
+
+
+@shared_task
+def run_import(job_id: int) -> None:
+    jobs.run(job_id, imports.run_import)
+
+
+@shared_task
+def run_export(job_id: int) -> None:
+    jobs.run(job_id, exports.run_export)
