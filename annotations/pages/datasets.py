@@ -1,6 +1,7 @@
 """Exports and imports: choose a format, start the job, find what came of earlier ones."""
 
-from django.contrib import messages
+import uuid
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
@@ -12,6 +13,7 @@ from annotations.models.projects import Role
 from annotations.pages.base import page, person, project_context, refuse_in
 from annotations.pages.forms import ExportForm, ImportForm
 from annotations.selectors import jobs as job_selectors
+from annotations.services import exports, imports
 
 SHOWN = 20
 
@@ -20,40 +22,41 @@ SHOWN = 20
 @page
 def export(request: HttpRequest, project_id: int) -> HttpResponse:
     context = project_context(request, project_id, "pages:export", Role.MANAGER)
-    project = context["project"]
+    project, user = context["project"], person(request)
     formats = [info for info in FORMATS.values() if info.writes and project.kind in info.kinds]
-    form = ExportForm(request.POST or None, initial={"format": formats[0].name})
+    first = {"format": formats[0].name, "key": uuid.uuid4()}
+    form = ExportForm(request.POST or None, initial=first)
     if request.method == "POST" and form.is_valid():
-        from annotations.services import exports
-
         try:
-            job = exports.start_export(person(request), project, **form.cleaned_data)
+            job = exports.start_export(user, project, **form.cleaned_data)
         except ServiceError as error:
             refuse_in(form, error)
         else:
             return redirect("pages:job", job.pk)
-    jobs = job_selectors.list_jobs(person(request), project, kind=Job.Kind.EXPORT)
+    jobs = job_selectors.list_jobs(user, project, kind=Job.Kind.EXPORT)
     context |= {"form": form, "formats": formats, "jobs": jobs[:SHOWN]}
-    return render(request, "annotations/export.html", context, status=400 if form.errors else 200)
+    status = 400 if form.errors else 200
+    return render(request, "annotations/export.html", context, status=status)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def import_(request: HttpRequest, project_id: int) -> HttpResponse:
+    """A small file is imported before this answers; a large one by a worker."""
     context = project_context(request, project_id, "pages:import", Role.MANAGER)
-    project = context["project"]
-    formats = [info for info in FORMATS.values() if info.reads and project.kind in info.kinds]
-    form = ImportForm(request.POST or None, request.FILES or None)
+    project, user = context["project"], person(request)
+    formats = [info for info in FORMATS.values() if info.reads]
+    first = {"format": formats[0].name}
+    form = ImportForm(request.POST or None, request.FILES or None, initial=first)
     if request.method == "POST" and form.is_valid():
-        from annotations.services import imports
-
         try:
-            job = imports.start_import(person(request), project, **form.cleaned_data)
+            job = imports.start_import(user, project, **form.cleaned_data)
         except ServiceError as error:
             refuse_in(form, error)
+            context["pointer"] = error.field if error.field not in form.fields else ""
         else:
-            messages.success(request, "The file is being read.")
             return redirect("pages:job", job.pk)
-    jobs = job_selectors.list_jobs(person(request), project, kind=Job.Kind.IMPORT)
+    jobs = job_selectors.list_jobs(user, project, kind=Job.Kind.IMPORT)
     context |= {"form": form, "formats": formats, "jobs": jobs[:SHOWN]}
-    return render(request, "annotations/import.html", context, status=400 if form.errors else 200)
+    status = 400 if form.errors else 200
+    return render(request, "annotations/import.html", context, status=status)

@@ -124,6 +124,7 @@ class ExportForm(forms.Form):
         label="Annotations",
     )
     images = forms.BooleanField(required=False, label="Put the images in the archive")
+    key = forms.CharField(max_length=40, widget=forms.HiddenInput)  # sent twice is one export
 
 
 class ImportForm(forms.Form):

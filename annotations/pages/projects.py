@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST
 from django.views.decorators.vary import vary_on_headers
 
-from annotations.access import require
+from annotations.access import at_least, require
 from annotations.errors import NotFound, ServiceError
 from annotations.models import Image, Project
 from annotations.models.projects import Role
@@ -131,8 +131,7 @@ def preview_categories(request: HttpRequest) -> HttpResponse:
 def project(request: HttpRequest, project_id: int) -> HttpResponse:
     """The grid. htmx gets the part it asks for: the cards after a cursor, or all of the grid."""
     user = person(request)
-    context = project_context(request, project_id, "pages:project")
-    found = context["project"]
+    found = project_selectors.get_project(user, project_id)
     filters = {
         "status": _one_of(request.GET.get("status", ""), Image.Status.values),
         "search": request.GET.get("search", "").replace("\x00", "")[:200],
@@ -141,14 +140,16 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
     rows = image_selectors.list_images(user, found, **filters)
     images, after = keyset(rows, request.GET.get("after"), CARDS)
     asked = {name: value for name, value in filters.items() if value}
-    context |= {
+    context: dict[str, Any] = {
         "images": images,
-        "filters": filters,
         "next_url": f"{request.path}?{urlencode(asked | {'after': after})}" if after else "",
+        "can_manage": at_least(found.role, Role.MANAGER),
     }
     if is_partial(request):
         part = "_image_cards.html" if "after" in request.GET else "_images.html"
         return render(request, f"annotations/{part}", context)
+    context |= project_context(request, project_id, "pages:project")
+    context["filters"] = filters
     if context["can_review"]:
         context["annotators"] = previews.annotators(user, found)
     jobs = job_selectors.list_jobs(user, found)

@@ -1,13 +1,122 @@
 """Choosing a model and images, and starting the job."""
 
+from typing import Any
+
+from django import forms
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods
+from django.views.decorators.vary import vary_on_headers
 
+from annotations.errors import ServiceError
+from annotations.models import Image
 from annotations.models.projects import Role
-from annotations.pages.base import page, project_context
+from annotations.pages.base import is_partial, page, person, project_context, refuse_in
+from annotations.pages.projects import selected_images
+from annotations.selectors.categories import list_categories
+from inference.models import ModelVersion
+from inference.pages.models import shown
+from inference.registry import ENGINES
+from inference.selectors import class_names, get_model, installed_models, suggested_map
+from inference.services.prelabel import MAX_PROPOSALS, start_prelabel
+
+SELECTED, ALL = "selected", "all"
 
 
+class PrelabelForm(forms.Form):
+    model = forms.IntegerField(min_value=1)
+    scope = forms.ChoiceField(choices=[(SELECTED, "Selected"), (ALL, "All"), *Image.Status.choices])
+    min_score = forms.FloatField(
+        min_value=0,
+        max_value=1,
+        required=False,
+        label="Least score",
+        help_text="Proposals that the model is less sure of are left out.",
+        widget=forms.NumberInput(attrs={"step": 0.01}),
+    )
+    max_proposals = forms.IntegerField(
+        min_value=1, max_value=1000, initial=MAX_PROPOSALS, label="Most proposals per image"
+    )
+
+
+@vary_on_headers("HX-Request")
+@require_http_methods(["GET", "HEAD", "POST"])
 @page
 def prelabel(request: HttpRequest, project_id: int) -> HttpResponse:
+    """The form; htmx asks for what depends on the model. A POST without a model brings images."""
     context = project_context(request, project_id, "models:prelabel", Role.MANAGER)
-    return render(request, "inference/prelabel.html", context)
+    project, user = context["project"], person(request)
+    found = installed_models("detector")
+    if not found:
+        return render(request, "inference/no_models.html", context)
+    images = selected_images(request)
+    form = PrelabelForm(request.POST if "model" in request.POST else None)
+    if form.is_bound and form.is_valid():
+        data = form.cleaned_data
+        try:
+            model = get_model(data["model"], "detector")
+            job = start_prelabel(
+                user,
+                project,
+                model,
+                images=images if data["scope"] == SELECTED else None,
+                status="" if data["scope"] in (SELECTED, ALL) else data["scope"],
+                category_map=_mapped(request, model),
+                min_score=data["min_score"],
+                max_proposals=data["max_proposals"],
+            )
+        except ServiceError as error:
+            refuse_in(form, error)
+        else:
+            return redirect("pages:job", job.pk)
+    asked = request.POST.get("model") or request.GET.get("model", "")
+    chosen = next((model for model in found if str(model.pk) == asked), found[0])
+    context |= {
+        "form": form,
+        "models": [shown(model) for model in found],
+        "chosen": chosen,
+        "images": ",".join(map(str, images)),
+        "scopes": _scopes(context, len(images)),
+        "scope": form["scope"].value() or _first_scope(context, images),
+        **_classes(request, chosen, list(list_categories(user, project, archived=False))),
+    }
+    template = "_model_options" if is_partial(request) else "prelabel"
+    status = 400 if form.errors else 200
+    return render(request, f"inference/{template}.html", context, status=status)
+
+
+def _classes(request: HttpRequest, model: ModelVersion, categories: list) -> dict[str, Any]:
+    """The model's classes, each with the category that it is mapped to; mapped ones first."""
+    suggested = suggested_map(model, categories)
+    rows = []
+    for index, name in enumerate(class_names(model)):
+        field = f"class-{index}"
+        given = request.POST.get(field)
+        mapped = int(given) if given and given.isdecimal() else suggested.get(name)
+        rows.append({"field": field, "name": name, "category": None if given == "" else mapped})
+    return {
+        "categories": categories,
+        "classes": sorted(rows, key=lambda row: row["category"] is None),
+        "mapped": sum(row["category"] is not None for row in rows),
+        "default_score": ENGINES[model.engine].min_score,
+    }
+
+
+def _mapped(request: HttpRequest, model: ModelVersion) -> dict[str, int]:
+    """Class → category id, of the classes that a category was chosen for."""
+    names = enumerate(class_names(model))
+    given = ((name, request.POST.get(f"class-{index}", "")) for index, name in names)
+    return {name: int(value) for name, value in given if value.isdecimal() and len(value) < 19}
+
+
+def _scopes(context: dict[str, Any], selected: int) -> list[tuple[str, str, int]]:
+    """(value, words, number of images) of what may be labeled; nothing that is empty."""
+    counts = [(status, label, context["counts"][status]) for status, label in Image.Status.choices]
+    everything = [(SELECTED, "Selected", selected), *counts, (ALL, "All", context["total"])]
+    return [scope for scope in everything if scope[2]]
+
+
+def _first_scope(context: dict[str, Any], images: list[int]) -> str:
+    if images:
+        return SELECTED
+    return Image.Status.NEW if context["counts"][Image.Status.NEW] else ALL

@@ -31,7 +31,13 @@ class Action:
     data: dict[str, Any] = field(default_factory=dict)
 
 
-CATEGORY = {"name": "bus", "supercategory": "", "color": "#112233", "hotkey": "", "is_thing": "True"}
+CATEGORY = {
+    "name": "bus",
+    "supercategory": "",
+    "color": "#112233",
+    "hotkey": "",
+    "is_thing": "True",
+}
 ACTIONS = [
     Action("pages:settings", ("project",), "manager", {"name": "Street", "guidelines": "!"}),
     Action("pages:add_category", ("project",), "manager", CATEGORY),
@@ -46,6 +52,9 @@ ACTIONS = [
     Action("pages:change_member", ("project", "member"), "manager", {"role": "reviewer"}),
     Action("pages:remove_member", ("project", "other"), "manager"),
     Action("pages:delete_images", ("project",), "manager", {"images": "IMAGE"}),
+    Action(
+        "pages:export", ("project",), "manager", {"format": "coco", "status": "all", "key": "k"}
+    ),
     Action("pages:cancel_job", ("job",), "manager"),
     Action("pages:retry_job", ("failed",), "manager"),
 ]

@@ -41,7 +41,7 @@ def things(project, make_image, make_annotation, owner, teammate, reviewer):
 def rows() -> dict[str, list]:
     """Everything in the database but sessions."""
     return {
-        model._meta.label: list(model.objects.order_by("pk").values())
+        model._meta.label: list(model._default_manager.order_by("pk").values())
         for model in apps.get_models()
         if model._meta.label not in ("sessions.Session", "annotations.User")
     }
@@ -139,9 +139,7 @@ def test_things_of_another_project_do_not_exist_here(things, make_project, owner
     assert browse(owner).post(address).status_code == 404
 
 
-def test_images_of_another_project_are_not_deleted(
-    things, make_project, make_image, owner, browse
-):
+def test_images_of_another_project_are_not_deleted(things, make_project, make_image, owner, browse):
     other = make_project()
     image = make_image(other)
     address = reverse("pages:delete_images", args=[things["project"]])

@@ -27,7 +27,7 @@ class Inline(HTMLParser):
         if tag == "script" and "src" not in given and given.get("type") != "application/json":
             self.found.append("inline script")
         for name, value in attrs:
-            if name.startswith("on") or name.startswith(("hx-on", "data-hx-on")):
+            if name.startswith(("on", "hx-on", "data-hx-on")):
                 self.found.append(f"{tag} {name}")
             if (value or "").lstrip().lower().startswith(("javascript:", "js:")):
                 self.found.append(f"{tag} {name}={value}")
@@ -56,7 +56,11 @@ def evil(project, make_image, make_annotation, owner, teammate):
     job = jobs.enqueue(project=project, kind="prelabel", user=owner, image_ids=[image.pk])
     error = {"code": "x", "detail": EVIL, "field": EVIL, "hint": EVIL}
     Job.objects.filter(pk=job.pk).update(
-        state="failed", message=EVIL, error=error, result={"notes": [EVIL]}, params={"model": EVIL}
+        state="failed",
+        message=EVIL,
+        error=error,
+        result={"notes": [EVIL], "notes_total": 1},
+        params={"model": EVIL},
     )
     job.items.update(error=EVIL, state="failed")
     return {"project": project.pk, "image": image.pk, "job": job.pk}
