@@ -3,6 +3,7 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$ROOT"
+[ -t 1 ] || export NO_COLOR=1
 
 say() { printf '%s\n' "$*"; }
 step() { printf '==> %s\n' "$*"; }

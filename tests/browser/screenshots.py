@@ -1,0 +1,103 @@
+"""Pictures of the main pages, taken from the demo: `python -m tests.browser.screenshots FOLDER`."""
+
+import io
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from tests.browser.conftest import CHROMIUM, FLAGS
+from tests.live import LiveApp
+
+MAX_BYTES = 400_000
+SCENES = "Outdoor scenes"
+THINGS = "People, animals and things"
+COUNTED = "Coins, cells and craters"
+
+
+def log_in(page: Page, app: LiveApp, username: str) -> None:
+    page.goto(f"{app.url}/login")
+    page.fill("input[name=username]", username)
+    page.fill("input[name=password]", (app.data / "demo_login").read_text().strip())
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{app.url}/")
+
+
+def project_address(page: Page, app: LiveApp, name: str) -> str:
+    page.goto(app.url)
+    return app.url + str(page.get_by_role("link", name=name).first.get_attribute("href"))
+
+
+def image_numbers(page: Page, project: str) -> dict[str, int]:
+    """The images of a project, by name."""
+    number = project.rpartition("/")[2]
+    reply = page.request.get(f"{project.rpartition('/projects/')[0]}/api/projects/{number}/images")
+    return {image["name"]: image["id"] for image in reply.json()["results"]}
+
+
+def save(page: Page, path: Path) -> None:
+    """The page as a PNG of at most MAX_BYTES: fewer colours until it fits."""
+    page.wait_for_load_state("networkidle")
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    for colors in (256, 192, 128, 96, 64, 48, 32):
+        buffer = io.BytesIO()
+        picture.quantize(colors, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        if buffer.tell() <= MAX_BYTES:
+            break
+    path.write_bytes(buffer.getvalue())
+    print(f"{path}: {buffer.tell() // 1000} kB, {colors} colours")
+
+
+def edit(page: Page, app: LiveApp, image: int, path: Path) -> None:
+    page.goto(f"{app.url}/images/{image}/edit")
+    page.wait_for_selector("canvas")
+    page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(1500)  # textures are uploaded and drawn
+    save(page, path)
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    app = LiveApp()
+    try:
+        app.prepare()
+        app.manage("demo")
+        app.start_web()
+        app.start_worker("interactive")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            size = {"width": 1440, "height": 900}
+            page = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
+            log_in(page, app, "demo")
+            save(page, folder / "projects.png")
+            scenes = project_address(page, app, SCENES)
+            for name in ("prelabel", "settings", "export", "members", "jobs"):
+                page.goto(f"{scenes}/{name}")
+                save(page, folder / f"{name}.png")
+            page.goto(scenes)
+            save(page, folder / "images.png")
+            page.goto(f"{app.url}/models")
+            save(page, folder / "models.png")
+            annotator = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
+            log_in(annotator, app, "ana")
+            for project, image, name in (
+                (THINGS, "astronaut.png", "editor-panoptic"),
+                (COUNTED, "hubble_deep_field.jpg", "editor-instance"),
+                (SCENES, "rocket.jpg", "editor-semantic"),
+            ):
+                address = project_address(annotator, app, project)
+                number = image_numbers(annotator, address)[image]
+                edit(annotator, app, number, folder / f"{name}.png")
+            reviewer = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
+            log_in(reviewer, app, "rita")
+            things = project_address(reviewer, app, THINGS)
+            reviewer.goto(f"{things}/review")
+            save(reviewer, folder / "review.png")
+            browser.close()
+    finally:
+        app.stop()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
