@@ -67,10 +67,10 @@ PLANS = (
             Sort("table", "#117733", is_thing=False, supercategory="room"),
         ),
         (
-            Picture("astronaut.png", "submitted", seconds=412),
+            Picture("astronaut.png", "in_progress", seconds=412),
             Picture("coffee.png", "approved", "Clean edges around the spoon.", seconds=188),
             Picture("motorcycle_left.png", "submitted", seconds=305),
-            Picture("chelsea.png", "in_progress", seconds=95),
+            Picture("chelsea.png", "submitted", seconds=95),
             Picture("motorcycle_right.png"),
         ),
     ),
@@ -89,8 +89,8 @@ PLANS = (
             Sort("galaxy", "#88ccee"),
         ),
         (
-            Picture("coins.png", "approved", seconds=340),
-            Picture("ihc.png", "submitted", seconds=276),
+            Picture("coins.png", "in_progress", seconds=340),
+            Picture("ihc.png", "approved", seconds=276),
             Picture(
                 "moon.png",
                 "sent_back",
@@ -98,8 +98,8 @@ PLANS = (
                 ((120, 462, "A double crater."), (66, 162, "A small one, still above 8 pixels.")),
                 seconds=120,
             ),
-            Picture("hubble_deep_field.jpg", "in_progress", seconds=530),
-            Picture("cell.png"),
+            Picture("cell.png", "submitted", seconds=31),
+            Picture("hubble_deep_field.jpg"),
         ),
     ),
     Plan(
