@@ -6,7 +6,9 @@
 `read` takes a file or a folder (an unpacked archive) and gives a stream of images; it raises
 DatasetError for whatever it cannot take, at once or while the images are read. The geometry it
 gives has passed `masks.validation`. A format whose masks do not say which image they belong to
-names the image after the mask; whoever imports matches it by the name without its ending.
+names the image after the mask; whoever imports matches it by the name without its ending. Two
+options that some readers know: `max_bytes` of a file, and `image_size`, a callable that gives the
+(height, width) of an image by its name without ending, or None.
 
 `write` takes the images one by one, never holds all of them, and writes into the empty folder
 `out`; the caller packs it. The same data set makes the same bytes. What the format cannot say goes
@@ -16,14 +18,12 @@ counted from 1, and so are those of images. The name of an image must end as its
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from annotations.formats.names import Names, stem
-from annotations.masks.validation import GeometryError
-from annotations.records import Dataset, DatasetError, ImageRecord, RegionRecord, Report
+from annotations.records import Dataset, ImageRecord, RegionRecord, Report
 
 Options = Mapping[str, Any]
 
@@ -135,12 +135,3 @@ def note_lost(report: Report, item: Item, *, keeps: tuple[str, ...] = ()) -> Non
 
 def note_region(report: Report, item: Item, id: int, words: str) -> None:
     report.note(f"Region {id} of {item.name!r}: {words}")
-
-
-@contextmanager
-def geometry_at(pointer: str) -> Iterator[None]:
-    """Turns a refused geometry into a DatasetError at this place in the file."""
-    try:
-        yield
-    except GeometryError as error:
-        raise DatasetError(error.detail, pointer)

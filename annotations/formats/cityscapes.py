@@ -32,7 +32,7 @@ from annotations.formats.base import (
 )
 from annotations.formats.jsonio import Checked, document, dumps, load, write_document
 from annotations.formats.names import image_files
-from annotations.formats.semantic_png import Legend, find_legend
+from annotations.formats.semantic_png import Legend, find_legend, legend_entries
 from annotations.formats.shapes import outlines
 from annotations.masks import polygons, rle
 from annotations.masks.validation import GeometryError, validate_polygons
@@ -138,17 +138,7 @@ def write(
         pngs.write(prefix.with_name(f"{prefix.name}_color.png"), palette[ids])
         with document(prefix.with_name(f"{prefix.name}_polygons.json")) as file:
             file.write(dumps(_polygons(item, categories, report)) + "\n")
-    entries = [
-        {
-            "value": labels[category.id],
-            "id": category.id,
-            "name": category.name,
-            "supercategory": category.supercategory,
-            "color": category.color,
-            "isthing": int(category.is_thing),
-        }
-        for category in dataset.categories
-    ]
+    entries = legend_entries(dataset.categories, labels)
     write_document(
         out / "legend.json", {"format": "cityscapes", "ignore": 0, "categories": entries}
     )

@@ -49,7 +49,8 @@ MAX_SEGMENT = 2**24 - 1
 def read(path: Path, options: Options) -> Dataset:
     """A JSON file beside a folder of the same name with the PNGs, or a folder of such files.
 
-    options: `max_bytes` of a JSON file. Segment ids are left out where two images share one.
+    options: `max_bytes` of a JSON file. Segment ids are kept where they are unique in the
+    data set; COCO's own are so within an image only.
     """
     files = _files(path)
     roots = [

@@ -104,7 +104,21 @@ def write_legend(
     images: Spool,
 ) -> None:
     """legend.json, and the categories as legend.csv for people. values: of the category ids."""
-    entries: list[dict[str, Any]] = [
+    entries = legend_entries(categories, values)
+    write_document(
+        out / "legend.json", {"format": name, **extra, "categories": entries, "images": images}
+    )
+    with (out / "legend.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(entries[0] if entries else ["id", "name"])
+        table.writerows([csv_cell(str(value)) for value in entry.values()] for entry in entries)
+
+
+def legend_entries(
+    categories: tuple[CategoryRecord, ...], values: dict[int, int] | None
+) -> list[dict[str, Any]]:
+    """What `Legend` reads back. values: the pixel value of each category id."""
+    return [
         {
             **({} if values is None else {"value": values[category.id]}),
             "id": category.id,
@@ -115,13 +129,6 @@ def write_legend(
         }
         for category in categories
     ]
-    write_document(
-        out / "legend.json", {"format": name, **extra, "categories": entries, "images": images}
-    )
-    with (out / "legend.csv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(entries[0] if entries else ["id", "name"])
-        table.writerows([csv_cell(str(value)) for value in entry.values()] for entry in entries)
 
 
 class Legend:

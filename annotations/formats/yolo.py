@@ -10,7 +10,7 @@ without a split are in train. Source: docs.ultralytics.com, "Instance segmentati
 import math
 from collections.abc import Callable, Iterator
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
@@ -26,7 +26,7 @@ from annotations.formats.base import (
     walk,
 )
 from annotations.formats.jsonio import document, is_storable
-from annotations.formats.names import image_files, safe_relative
+from annotations.formats.names import image_files
 from annotations.formats.shapes import box, one_ring
 from annotations.masks import rle
 from annotations.masks.validation import GeometryError, validate_polygons
@@ -150,8 +150,13 @@ def _read_names(names: Any, pointer: str) -> tuple[CategoryRecord, ...]:
         map(str, range(len(names)))
     ):
         raise DatasetError('"names" must give every class from 0 on a name.', pointer)
-    texts = [str(names[index]) for index in sorted(names, key=int)]
-    for name in texts:
+    texts = []
+    for index in sorted(names, key=int):
+        name = names[index]
+        if not isinstance(name, str | int | float):
+            raise DatasetError("The name of a class must be text.", pointer)
+        name = str(name)
+        texts.append(name)
         if not name.strip() or len(name) > 200 or not is_storable(name):
             raise DatasetError("The name of a class is empty or too long.", pointer)
     if len({name.casefold() for name in texts}) != len(texts):
@@ -162,22 +167,22 @@ def _read_names(names: Any, pointer: str) -> tuple[CategoryRecord, ...]:
 def _read_images(
     root: Path, config: dict[str, Any], classes: int, image_size: ImageSize | None
 ) -> Iterator[ImageRecord]:
-    base = config.get("path") or "."
-    if isinstance(base, str) and base != "." and (root / safe_relative(base, "path")).is_dir():
-        root = root / base
-    seen = False
+    inner = _below(root, config.get("path") or ".")
+    root = inner if inner.is_dir() else root
     for split in SPLITS:
         folders = config.get(split) or []
-        for name in [folders] if isinstance(folders, str) else folders:
-            # Another split's folder stands in where a split has none of its own.
-            if split != "train" and folders == config.get("train"):
-                continue
-            folder = root / safe_relative(str(name).removeprefix("./").rstrip("/"), split)
-            for image in _read_folder(folder, root, split, classes, image_size):
-                seen = True
-                yield image
-    if not seen and any(root.glob("labels/*/*.txt")):
-        raise DatasetError("data.yaml names no folder with images or labels.", "data.yaml")
+        # Another split's folder stands in where a split has none of its own.
+        if split != "train" and folders == config.get("train"):
+            continue
+        for name in folders if isinstance(folders, list) else [folders]:
+            yield from _read_folder(_below(root, name), root, split, classes, image_size)
+
+
+def _below(root: Path, name: Any) -> Path:
+    """The folder of that name below the root, whatever "..", "./" and "/" lead it there."""
+    if not isinstance(name, str):
+        raise DatasetError("path, train, val and test must be names of folders.", "data.yaml")
+    return root.joinpath(*(p for p in PurePosixPath(name).parts if p not in ("..", "/", ".")))
 
 
 def _read_folder(
@@ -185,6 +190,8 @@ def _read_folder(
 ) -> Iterator[ImageRecord]:
     relative = folder.relative_to(root).parts
     labels = root.joinpath(*("labels" if part == "images" else part for part in relative))
+    if not folder.is_dir() and not labels.is_dir():
+        raise DatasetError(f"There is no folder {'/'.join(relative)}.", "data.yaml")
     images = image_files(folder)
     texts = {name: file for name, file in image_files(labels).items() if file.endswith(".txt")}
     for stem in sorted(images.keys() | texts.keys()):
