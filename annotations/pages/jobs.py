@@ -118,7 +118,7 @@ def _facts(found: Job) -> list[tuple[str, Any]]:
     return [
         (title, values[key])
         for key, title in titles.items()
-        if isinstance(values.get(key), str | int | float) and not isinstance(values[key], bool)
+        if isinstance(values.get(key), str | int | float) and values[key]
     ]
 
 

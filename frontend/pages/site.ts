@@ -13,6 +13,10 @@ dismissToasts();
 confirmSubmits();
 selectMany();
 
+document
+  .querySelector(".tabs [aria-current]")
+  ?.scrollIntoView({ block: "nearest", inline: "center" });
+
 const dropzone = document.querySelector<HTMLElement>("[data-upload]");
 if (dropzone) setUpUploads(dropzone);
 
