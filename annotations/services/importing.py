@@ -28,7 +28,7 @@ from annotations.models import (
 )
 from annotations.records import CategoryRecord, Dataset, Geometry, ImageRecord, RegionRecord, Report
 from annotations.services.exports import lock, report_values
-from annotations.services.projects import PALETTE
+from annotations.services.projects import HOTKEYS, PALETTE
 
 SOURCE = "import"
 MODEL = "import"
@@ -86,6 +86,8 @@ class Rows:
         known = {c.name.casefold(): c for c in Category.objects.filter(project=self.project)}
         taken = {category.export_id for category in known.values()}
         order = len(known)
+        used = {category.hotkey for category in known.values() if not category.archived}
+        hotkeys = [key for key in HOTKEYS if key not in used]
         found: dict[int, Category] = {}
         for record in records:
             category = known.get(record.name.strip().casefold())
@@ -101,20 +103,21 @@ class Rows:
                     name=record.name.strip(),
                     supercategory=record.supercategory,
                     color=record.color or PALETTE[order % len(PALETTE)],
+                    hotkey=hotkeys.pop(0) if hotkeys else "",
                     is_thing=record.is_thing,
                     order=order,
                     export_id=free,
                 )
                 order += 1
-                if free != record.id:
-                    self.totals.report.note(
-                        f"The category {record.name} has the id {free} here, not {record.id}."
-                    )
             elif category.archived:
                 category.archived_at = None
                 category.hotkey = ""
                 category.save(update_fields=["archived_at", "hotkey"])
                 self.totals.report.note(f"The archived category {category.name} is in use again.")
+            if category.export_id != record.id:
+                self.totals.report.note(
+                    f"{category.name} has the id {category.export_id} here, not {record.id}."
+                )
             found[record.id] = category
         return found
 
