@@ -1,5 +1,5 @@
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
-  test: { include: ["frontend/**/*.test.ts"], environment: "node" },
+  test: { include: ["frontend/**/*.test.ts"], environment: "node", testTimeout: 30_000 },
 });

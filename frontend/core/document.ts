@@ -221,7 +221,7 @@ export class Document {
       });
       for (const index of mask.tiles.keys()) tiles.add(index);
     }
-    this.store.recompose(tiles);
+    this.store.draw(tiles);
   }
 
   private apply(patch: Patch, side: "before" | "after"): void {

@@ -40,11 +40,35 @@ export class LabelMap {
       }
       return;
     }
-    for (let w = 0; w < tile.length; w++) {
-      const start = origin + (w & 1) * 32 * width + (w >> 1);
-      eachBitRun(tile[w]!, (from, to) => {
-        for (let bit = from; bit < to; bit++) data[start + bit * width] = slot;
-      });
+    // Tiles run down columns, the label map along rows: turned block by block, so that pixels are
+    // written one after the other.
+    for (let half = 0; half < 2; half++) {
+      for (let left = 0; left < TILE; left += 32) {
+        for (let x = 0; x < 32; x++) block[x] = tile[2 * (left + x) + half]!;
+        transpose(block);
+        for (let y = 0; y < 32; y++) {
+          const start = origin + (half * 32 + y) * width + left;
+          eachBitRun(block[y]!, (from, to) => {
+            for (let x = start + from; x < start + to; x++) data[x] = slot;
+          });
+        }
+      }
     }
+  }
+}
+
+const block = new Uint32Array(32);
+
+/** Swaps rows and columns of 32×32 bits, by halves, quarters, … (Warren, Hacker's Delight, 7-3). */
+function transpose(bits: Uint32Array): void {
+  let mask = 0x0000ffff;
+  for (let step = 16; step > 0; step >>= 1) {
+    for (let low = 0; low < 32; low = ((low | step) + 1) & ~step) {
+      const high = low | step;
+      const swap = ((bits[low]! >>> step) ^ bits[high]!) & mask;
+      bits[high]! ^= swap;
+      bits[low]! ^= swap << step;
+    }
+    mask ^= mask << (step >> 1);
   }
 }

@@ -157,40 +157,37 @@ export class Mask {
   /** COCO run lengths. */
   runs(): number[] {
     const { width, height } = this.size;
-    const rows = Math.ceil(height / TILE);
     const turns: number[] = [];
     const turn = (at: number) => {
       if (turns[turns.length - 1] === at) turns.pop();
       else turns.push(at);
     };
-    const stack: (Tile | undefined)[] = new Array(rows);
-    for (let tx = 0; tx < this.columns; tx++) {
-      let any = false;
-      for (let ty = 0; ty < rows; ty++) {
-        stack[ty] = this.tiles.get(ty * this.columns + tx);
-        any ||= stack[ty] !== undefined;
-      }
-      if (!any) continue;
+    for (const [tx, stack] of this.stacks()) {
       const end = Math.min(width, (tx + 1) * TILE);
       for (let x = tx * TILE; x < end; x++) {
         let last = 0;
-        for (let ty = 0; ty < rows; ty++) {
-          const tile = stack[ty];
-          const base = x * height + ty * TILE;
-          if (!tile || tile === FULL) {
-            if (last !== (tile ? 1 : 0)) turn(base);
-            last = tile ? 1 : 0;
+        let next = 0;
+        for (const { top, tile } of stack) {
+          if (last && top !== next) {
+            turn(x * height + next);
+            last = 0;
+          }
+          next = top + TILE;
+          if (tile === FULL) {
+            if (!last) turn(x * height + top);
+            last = 1;
             continue;
           }
           for (let half = 0; half < 2; half++) {
             const word = tile[((x & 63) << 1) | half]!;
+            const base = x * height + top + half * 32;
             for (let changes = word ^ ((word << 1) | last); changes; changes &= changes - 1) {
-              turn(base + half * 32 + lowestBit(changes));
+              turn(base + lowestBit(changes));
             }
             last = word >>> 31;
           }
         }
-        if (last) turn((x + 1) * height);
+        if (last) turn(x * height + Math.min(next, height));
       }
     }
     const runs: number[] = [];
@@ -201,6 +198,20 @@ export class Mask {
     }
     if (at < width * height) runs.push(width * height - at);
     return runs;
+  }
+
+  /** Tiles by column of tiles, from left to right, each from top to bottom. */
+  private stacks(): [number, { top: number; tile: Tile }[]][] {
+    const stacks = new Map<number, { top: number; tile: Tile }[]>();
+    for (const [index, tile] of this.tiles) {
+      const tx = index % this.columns;
+      const top = ((index - tx) / this.columns) * TILE;
+      const stack = stacks.get(tx);
+      if (stack) stack.push({ top, tile });
+      else stacks.set(tx, [{ top, tile }]);
+    }
+    for (const stack of stacks.values()) stack.sort((a, b) => a.top - b.top);
+    return [...stacks].sort(([a], [b]) => a - b);
   }
 
   counts(): string {

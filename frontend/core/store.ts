@@ -95,6 +95,12 @@ export class Store {
       dirty = unionRect(dirty, tileRect(index, this.size));
       this.labels.clearTile(index);
     }
+    this.draw(tiles);
+    return dirty;
+  }
+
+  /** Draws these tiles over what is there; for a new label map that is all there is to do. */
+  draw(tiles: ReadonlySet<number>): void {
     for (const { uuid, slot } of this.sorted) {
       const mine = this.mask(uuid).tiles;
       // Through the smaller of the two: many regions, few tiles, or the other way round.
@@ -108,7 +114,6 @@ export class Store {
         }
       }
     }
-    return dirty;
   }
 
   private countAccepted({ proposalId }: Region, by: number): void {

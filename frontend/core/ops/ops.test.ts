@@ -49,6 +49,8 @@ const mask = fc
     return Mask.fromBitmap(SMALL, { x: 0, y: 0, ...SMALL }, bits);
   });
 
+const same = (one: Mask, bits: Uint8Array) => Buffer.compare(pixels(one), bits) === 0;
+
 describe("masks and polygons", () => {
   test("at tolerance 0 the polygons of a mask have exactly its pixels", () => {
     fc.assert(
@@ -89,9 +91,9 @@ describe("masks and polygons", () => {
         fc.integer({ min: -99, max: 99 }),
         (a, b, dx, dy) => {
           const [p, q] = [pixels(a), pixels(b)];
-          expect(pixels(a.union(b))).toEqual(p.map((bit, i) => bit | q[i]!));
-          expect(pixels(a.intersect(b))).toEqual(p.map((bit, i) => bit & q[i]!));
-          expect(pixels(a.subtract(b))).toEqual(p.map((bit, i) => bit & (1 - q[i]!)));
+          expect(same(a.union(b), p.map((bit, i) => bit | q[i]!))).toBe(true);
+          expect(same(a.intersect(b), p.map((bit, i) => bit & q[i]!))).toBe(true);
+          expect(same(a.subtract(b), p.map((bit, i) => bit & (1 - q[i]!)))).toBe(true);
           expect(a.subtract(b).union(a.intersect(b)).equals(a)).toBe(true);
           const moved = pixels(a.shift(dx, dy));
           for (const i of [0, 17, 500, 3333, 6299]) {
