@@ -1,14 +1,18 @@
 """The forms of the pages."""
 
+import hashlib
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.core.cache import cache
 from django.urls import reverse_lazy
 
 from annotations.models import Project
 from annotations.models.projects import Role
 from annotations.pages.categories import TypedCategory, parse_categories
+
+LOGINS_PER_MINUTE = 20
 
 
 class LoginForm(AuthenticationForm):
@@ -20,6 +24,19 @@ class LoginForm(AuthenticationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["username"].label = "Name"
+
+    def clean(self) -> dict[str, Any]:
+        if self._guessing():
+            raise forms.ValidationError("Too many attempts. Wait a minute, then try again.")
+        return super().clean()
+
+    def _guessing(self) -> bool:
+        """Whether somebody tries passwords of one name from one address too fast."""
+        address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
+        asked = f"{address} {self.cleaned_data.get('username')}"
+        key = "login-page:" + hashlib.sha256(asked.encode()).hexdigest()
+        cache.add(key, 0, timeout=60)
+        return cache.incr(key) > LOGINS_PER_MINUTE
 
 
 class PasswordForm(PasswordChangeForm):

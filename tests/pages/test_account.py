@@ -4,6 +4,8 @@ import pytest
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
+from annotations.pages import forms
+
 
 @pytest.fixture
 def person(owner):
@@ -24,6 +26,16 @@ def test_login_and_logout(person, browse):
     assert client.get("/login").status_code == 302
     assert client.get("/logout").status_code == 405
     assert client.post("/logout")["Location"] == "/login"
+    assert client.get("/").status_code == 302
+
+
+def test_passwords_cannot_be_guessed_fast(person, browse, monkeypatch):
+    monkeypatch.setattr(forms, "LOGINS_PER_MINUTE", 2)
+    client, good = browse(None), {"username": "owner", "password": "an old password"}
+    for _ in range(2):
+        client.post("/login", good | {"password": "wrong"})
+    assert "Too many attempts" in client.post("/login", good).content.decode()
+    assert client.post("/login", good | {"username": "other"}).status_code == 200
     assert client.get("/").status_code == 302
 
 
