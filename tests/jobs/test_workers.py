@@ -1,0 +1,223 @@
+"""Real Celery workers on the embedded broker, killed in the middle of their work."""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from PIL import Image
+
+from tests.live import ROOT, LiveApp
+from tests.servers import free_port, wait_until
+
+
+def photographs(number: int) -> bytes:
+    """A zip of pictures that take a worker some 20 ms each."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for index in range(number):
+            picture = io.BytesIO()
+            Image.new("RGB", (1600, 1200)).save(picture, "JPEG", comment=str(index))
+            archive.writestr(f"{index}.jpg", picture.getvalue())
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def app() -> Iterator[LiveApp]:
+    app = LiveApp(JOB_LEASE_SECONDS="3")
+    try:
+        app.start()
+        yield app
+    finally:
+        app.stop()
+
+
+def test_a_killed_workers_job_is_finished_by_another_and_its_effect_is_once(app):
+    worker = "worker-batch,io"
+    api = app.api()
+    project = api.project()["id"]
+    files = [("files", ("many.zip", photographs(230)))]
+    [job] = api.post(f"projects/{project}/images", files=files)["jobs"]
+    for _ in range(2):
+        wait_until(lambda: api.get(f"jobs/{job['id']}")["done"] > 10, "progress", seconds=60)
+        assert api.get(f"jobs/{job['id']}")["state"] == "running"
+        app.kill(worker)
+        assert api.get(f"projects/{project}/images")["results"] == []
+        app.start_worker("batch,io")
+        wait_until(lambda: _taken_back(app, api, job["id"]), "the lease's end", seconds=30)
+    wait_until(lambda: api.get(f"jobs/{job['id']}")["state"] == "done", "the job", seconds=90)
+    ended = api.get(f"jobs/{job['id']}")
+    assert (ended["attempts"], ended["result"]["added"]) == (3, 230)
+    found = api.get(f"projects/{project}/images", params={"limit": 500})["results"]
+    assert len({image["name"] for image in found}) == len(found) == 230
+    spool = Path(app.environment["LABELER_DATA"]) / "media" / "uploads"
+    wait_until(lambda: not list(spool.glob("*")), "the end of the upload", seconds=10)
+
+
+def _taken_back(app: LiveApp, api: Any, job: int) -> bool:
+    """After a sweep: the job waits again, or another worker has begun it anew."""
+    attempts = api.get(f"jobs/{job}")["attempts"]
+    app.manage("sweep")
+    found = api.get(f"jobs/{job}")
+    return found["state"] == "queued" or found["attempts"] > attempts
+
+
+def test_a_lost_message_delays_a_job_and_loses_nothing(app):
+    api = app.api()
+    project = api.project()["id"]
+    app.kill("worker-batch,io")
+    job = api.post(f"projects/{project}/exports", {"format": "coco"})
+    messages = Path(app.environment["LABELER_DATA"]) / "broker" / "messages"
+    lost = list(messages.glob("*.io.msg"))
+    assert lost
+    for message in lost:
+        message.unlink()
+    app.start_worker("batch,io")
+    time.sleep(3)
+    assert api.get(f"jobs/{job['id']}")["state"] == "queued"
+    app.manage(
+        "shell", "-c",
+        "from annotations.models import Job; from django.utils import timezone as t;"
+        "Job.objects.filter(state='queued').update(lease_expires_at=t.now())",
+    )  # fmt: skip
+    app.manage("sweep")
+    assert api.wait_for_job(job["id"])["state"] == "done"
+
+
+# --- manage.py serve ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[tuple[subprocess.Popen[str], int, dict[str, str]]]:
+    """(process, port, environment) of `manage.py serve`, where every import crashes its worker."""
+    port = free_port()
+    data = tmp_path_factory.mktemp("served")
+    unset = ("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL", "STORAGE_URL", "DEBUG")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    environment |= {
+        "LABELER_DATA": str(data),
+        "SECRET_KEY": "x" * 50,
+        "READ_DOTENV": "0",
+        "PORT": str(port),
+        "JOB_LEASE_SECONDS": "2",
+        "DJANGO_SETTINGS_MODULE": "tests.jobs.poison",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve"], cwd=ROOT, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+    )  # fmt: skip
+    try:
+        wait_until(lambda: _answers(port), "serve", seconds=60)
+        yield process, port, environment
+    finally:
+        process.kill()
+
+
+def _answers(port: int) -> bool:
+    return requests.get(f"http://127.0.0.1:{port}/login", timeout=5).status_code == 200
+
+
+def manage(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "manage.py", *words]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+
+
+def python(environment: dict[str, str], code: str) -> Any:
+    done = manage(environment, "shell", "-v", "0", "-c", f"import json\n{code}")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def _processes(wanted: Callable[[str], bool]) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if wanted(line):
+            found.append(int(folder.name))
+    return sorted(found)
+
+
+def test_a_taken_port_is_told_in_plain_words(served):
+    _, port, environment = served
+    done = manage(environment, "serve")
+    assert done.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is taken" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_poison_job_is_given_up_and_others_go_on(served):
+    _, _, environment = served
+    made = python(
+        environment,
+        "from annotations.models import *\n"
+        "from annotations.services import jobs, projects\n"
+        "u = User.objects.create_user('o')\n"
+        "p = projects.create_project(u, name='p', kind='instance')\n"
+        "poison = jobs.enqueue(project=p, kind='import', user=u)\n"
+        "params = {'format': 'coco', 'status': 'all', 'images': False, 'options': {}}\n"
+        "other = jobs.enqueue(project=p, kind='export', user=u, params=params)\n"
+        "print(json.dumps([poison.pk, other.pk]))",
+    )
+    states = "from annotations.models import Job\nprint(json.dumps({j.pk: [j.state, j.attempts, \
+        j.error] for j in Job.objects.all()}))"
+    began = time.monotonic()
+    wait_until(
+        lambda: python(environment, states)[str(made[1])][0] == "done", "the other job", seconds=30
+    )
+    assert time.monotonic() - began < 15
+    wait_until(
+        lambda: python(environment, states)[str(made[0])][0] == "failed", "three tries", seconds=60
+    )
+    _, attempts, error = python(environment, states)[str(made[0])]
+    assert (attempts, error["code"]) == (3, "worker_stopped")
+
+
+def test_a_web_process_that_dies_is_started_again(served):
+    _, port, _ = served
+
+    def web() -> list[int]:
+        return _processes(lambda line: "gunicorn" in line and f":{port} " in line)
+
+    before = web()
+    os.kill(before[0], signal.SIGKILL)
+    wait_until(lambda: not set(web()) & set(before), "the end of the old ones", seconds=30)
+    wait_until(lambda: _answers(port), "the web process", seconds=30)
+
+
+def test_sigterm_stops_everything(served):
+    process, port, environment = served
+    ours = _processes(lambda line: "celery" in line or f":{port} " in line)
+    ours = [pid for pid in ours if _environment(pid).get("PORT") == str(port)]
+    assert len(ours) >= 5
+    process.terminate()
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert f"Serving on http://127.0.0.1:{port}" in out
+    assert not [pid for pid in ours if Path(f"/proc/{pid}").exists()]
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port))
+    logs = Path(environment["LABELER_DATA"]) / "logs"
+    assert {log.name for log in logs.iterdir()} == {
+        "web.log", "worker-interactive.log", "worker-batch.log", "worker-io.log",
+    }  # fmt: skip
+
+
+def _environment(pid: int) -> dict[str, str]:
+    try:
+        pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    except OSError:
+        return {}
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
