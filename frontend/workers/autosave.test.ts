@@ -119,6 +119,44 @@ describe("what is drawn", () => {
     world.expectSaved(doc, autosave);
   });
 
+  test("what is undone while the annotation is being made is not sent", async () => {
+    const world = new World();
+    world.server.annotation = null;
+    const { doc, autosave } = await world.open();
+    const { send } = world.server;
+    Object.assign(world.server, {
+      send: async (...args: Parameters<typeof send>) => {
+        const answer = await send(...args);
+        if (args[1].startsWith("/api/images/")) doc.undo();
+        await settle();
+        return answer;
+      },
+    });
+    paint(doc, 10);
+    await world.pass();
+    expect(world.server.patches).toHaveLength(0);
+    world.expectSaved(doc, autosave);
+  });
+
+  test("a refusal to make the annotation stops, and is told", async () => {
+    const world = new World();
+    world.server.annotation = null;
+    const { doc, autosave } = await world.open();
+    Object.assign(world.server, {
+      send: async () => ({
+        status: 403,
+        body: { code: "forbidden", detail: "You may only look." },
+      }),
+    });
+    paint(doc, 10);
+    await world.pass();
+    expect(autosave.state).toMatchObject({
+      status: "error",
+      pending: 1,
+      problems: [{ region: null, detail: "You may only look." }],
+    });
+  });
+
   test("later changes of a region are one write until it is sent", async () => {
     const world = new World();
     const { doc, autosave } = await world.open();

@@ -2,6 +2,7 @@ import type { Document } from "../core/document";
 import type { Mask } from "../core/mask";
 import type { Change, Region, StoredRegion } from "../core/types";
 import type { Outbox, PendingWrite, Scope } from "./outbox";
+import { type Queued, release, type SaveConflict, type SaveProblem, WriteQueue } from "./queue";
 import {
   authorOf,
   type Refusal,
@@ -21,23 +22,7 @@ export interface Clock {
   after(milliseconds: number, call: () => void): () => void;
 }
 
-export interface SaveProblem {
-  readonly region: string | null;
-  readonly code: string;
-  readonly detail: string;
-  readonly field: string;
-  readonly hint: string;
-}
-
-export interface SaveConflict {
-  readonly region: string;
-  /** Null: deleted here. */
-  readonly mine: StoredRegion | null;
-  /** Null: deleted there. */
-  readonly theirs: StoredRegion | null;
-  readonly theirVersion: number;
-  readonly author: string;
-}
+export type { SaveConflict, SaveProblem };
 
 export interface SaveState {
   readonly status: "saved" | "saving" | "offline" | "login-expired" | "conflict" | "error";
@@ -77,16 +62,6 @@ const LONGEST_WAIT_MS = 1500;
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const MAX_WRITES = 500;
-const MAX_CHARACTERS = 8_000_000;
-
-/** A write in memory: as stored, and why it is held back. */
-interface Queued {
-  stored: PendingWrite;
-  conflict: SaveConflict | null;
-  problem: SaveProblem | null;
-  /** The person chose this version: a newer one of the server does not stop it. */
-  insists: boolean;
-}
 
 /** A region as it was right after a gesture; its mask is still to be encoded. */
 interface Snapshot {
@@ -100,22 +75,17 @@ interface Snapshot {
  * and to the server soon after; nothing leaves the outbox before the server said that it has it.
  */
 export class Autosave {
-  private readonly queue: Queued[] = [];
-  private readonly versions: Map<string, number>;
+  private readonly queue: WriteQueue;
   private readonly listeners = new Set<(state: SaveState) => void>();
   private readonly waiting: (() => void)[] = [];
-  /** Proposals that are dismissed as far as the server knows or will know. */
-  private readonly marked = new Set<number>();
   private doc: Document | null = null;
   private unsubscribe: (() => void) | null = null;
   private annotation: number | null;
   private revision: number;
   private seconds = 0;
-  private nextOrder: number;
   /** Gestures on their way into the outbox. */
   private storing = 0;
   private chain: Promise<void> = Promise.resolve();
-  private stored = true;
   private sending = false;
   private stopped = false;
   private offline = false;
@@ -129,21 +99,16 @@ export class Autosave {
   constructor(private readonly options: AutosaveOptions) {
     this.annotation = options.annotation;
     this.revision = options.revision;
-    this.versions = new Map(options.versions);
-    for (const stored of options.adopted) {
-      const follows = this.queue.some((entry) => entry.stored.target === stored.target);
-      const basedOn = follows ? stored.basedOn : (stored.basedOn ?? this.version(stored.target));
-      this.queue.push(queued({ ...stored, basedOn }));
-    }
-    this.nextOrder = Math.max(options.clock.now(), (options.adopted.at(-1)?.order ?? 0) + 1);
-    if (this.queue.length > 0) this.schedule(0);
+    this.queue = new WriteQueue({ ...options, now: options.clock.now() });
+    if (options.adopted.length > 0) this.schedule(0);
   }
 
   get state(): SaveState {
-    const conflicts = this.queue.flatMap(({ conflict }) => conflict ?? []);
-    const problems = this.queue.flatMap(({ problem }) => problem ?? []);
+    const { entries, stored } = this.queue;
+    const conflicts = entries.flatMap(({ conflict }) => conflict ?? []);
+    const problems = entries.flatMap(({ problem }) => problem ?? []);
     if (this.failure) problems.unshift(this.failure);
-    const pending = this.queue.length + this.storing;
+    const pending = entries.length + this.storing;
     const status =
       (this.loginExpired && "login-expired") ||
       (conflicts.length > 0 && "conflict") ||
@@ -151,7 +116,7 @@ export class Autosave {
       (pending === 0 && "saved") ||
       (this.offline && "offline") ||
       "saving";
-    const { stored, revision, annotation } = this;
+    const { revision, annotation } = this;
     return { status, pending, conflicts, problems, stored, revision, annotation };
   }
 
@@ -162,28 +127,18 @@ export class Autosave {
 
   /** The regions as the person left them: the server's, with what still waits on top. */
   restored(regions: readonly StoredRegion[]): StoredRegion[] {
-    const result = new Map(regions.map((region) => [region.uuid, region]));
-    for (const { stored } of this.queue) {
-      if (stored.op === "upsert") result.set(String(stored.target), stored.region!);
-      if (stored.op === "delete") result.delete(String(stored.target));
-    }
-    return [...result.values()];
+    return this.queue.restored(regions);
   }
 
   /** Dismissed proposals, with what still waits. */
   restoredDismissals(dismissed: readonly number[]): number[] {
-    const result = new Set(dismissed);
-    for (const { stored } of this.queue) {
-      if (stored.op === "dismiss") result.add(Number(stored.target));
-      if (stored.op === "restore") result.delete(Number(stored.target));
-    }
-    return [...result];
+    return this.queue.restoredDismissals(dismissed);
   }
 
   /** Saves what is changed in it from now on. */
   attach(doc: Document): void {
     this.doc = doc;
-    for (const { id } of doc.proposals) if (isHandled(doc, id)) this.marked.add(id);
+    for (const { id } of doc.proposals) if (isHandled(doc, id)) this.queue.marked.add(id);
     this.unsubscribe = doc.subscribe((change) => {
       if (change.final && change.origin === "edit") this.record(doc, change);
     });
@@ -219,7 +174,7 @@ export class Autosave {
   /** Gives up what waits. What the document shows is then not what the server has. */
   async discard(): Promise<void> {
     await this.chain;
-    await this.drop([...this.queue]);
+    await this.queue.drop([...this.queue.entries]);
     this.failure = null;
     this.publish();
   }
@@ -229,7 +184,7 @@ export class Autosave {
     this.loginExpired = false;
     this.failure = null;
     this.failures = 0;
-    for (const entry of this.queue) entry.problem = null;
+    for (const entry of this.queue.entries) entry.problem = null;
     this.schedule(0);
     this.publish();
   }
@@ -239,7 +194,7 @@ export class Autosave {
    * other, so it then holds for the whole image.
    */
   async keepMine(region: string): Promise<void> {
-    const entry = this.queue.find(({ conflict }) => conflict?.region === region);
+    const entry = this.queue.entries.find(({ conflict }) => conflict?.region === region);
     if (!entry?.conflict) return;
     if (this.options.scope.kind !== "instance" && this.doc) {
       const server = await this.fetchRegions();
@@ -248,7 +203,7 @@ export class Autosave {
       entry.stored = { ...entry.stored, basedOn: entry.conflict.theirVersion };
       entry.insists = true;
       entry.conflict = null;
-      await this.persist([entry], []);
+      await this.queue.persist([entry], []);
     }
     this.schedule(0);
     this.publish();
@@ -256,23 +211,25 @@ export class Autosave {
 
   /** Ends a conflict with the server's version: of the region, or of the whole exclusive image. */
   async takeTheirs(region: string): Promise<void> {
-    const entry = this.queue.find(({ conflict }) => conflict?.region === region);
+    const entry = this.queue.entries.find(({ conflict }) => conflict?.region === region);
     if (!entry?.conflict) return;
     if (this.options.scope.kind === "instance") {
       const { theirs, theirVersion } = entry.conflict;
-      await this.drop(this.queue.filter(({ stored }) => stored.target === region));
-      this.versions.set(region, theirVersion);
+      await this.queue.drop(this.queue.entries.filter(({ stored }) => stored.target === region));
+      this.queue.versions.set(region, theirVersion);
       if (this.doc) showTheirs(this.doc, new Map([[region, theirs]]));
     } else {
       const server = await this.fetchRegions();
       if (!server) return;
-      const regionWrites = this.queue.filter(({ stored }) => typeof stored.target === "string");
-      await this.drop(regionWrites);
+      const regionWrites = this.queue.entries.filter(
+        ({ stored }) => typeof stored.target === "string",
+      );
+      await this.queue.drop(regionWrites);
       const theirs = new Map<string, StoredRegion | null>();
       for (const mine of this.doc?.regions ?? []) theirs.set(mine.uuid, null);
       for (const json of server) {
         theirs.set(json.uuid, regionFromWire(json));
-        this.versions.set(json.uuid, json.version);
+        this.queue.versions.set(json.uuid, json.version);
       }
       if (this.doc) showTheirs(this.doc, theirs);
     }
@@ -284,18 +241,12 @@ export class Autosave {
 
   private record(doc: Document, change: Change): void {
     const snapshots = change.regions.map((uuid) => snapshot(doc, uuid));
-    const dismissals = change.proposals.map((id) => ({ id, dismissed: isHandled(doc, id) }));
+    const marks = new Map(change.proposals.map((id) => [id, isHandled(doc, id)]));
     this.storing++;
     this.publish();
     this.chain = this.chain.then(async () => {
       const regions = await Promise.all(snapshots.map((one) => this.encoded(one)));
-      const touched = new Set<Queued>();
-      const dropped: Queued[] = [];
-      for (const [i, { uuid }] of snapshots.entries()) {
-        this.enqueueRegion(uuid, regions[i]!, touched, dropped);
-      }
-      for (const { id, dismissed } of dismissals) this.enqueueMark(id, dismissed, touched);
-      await this.persist([...touched], dropped);
+      await this.queue.add(new Map(snapshots.map(({ uuid }, i) => [uuid, regions[i]!])), marks);
       this.storing--;
       this.schedule(QUIET_MS);
       this.publish();
@@ -308,81 +259,6 @@ export class Autosave {
     if (geometry.type === "polygons") return { ...fields, geometry };
     const counts = await this.options.encode(mask!).catch(() => mask!.counts());
     return { ...fields, geometry: { type: "mask", counts } };
-  }
-
-  private enqueueRegion(
-    uuid: string,
-    region: StoredRegion | null,
-    touched: Set<Queued>,
-    dropped: Queued[],
-  ): void {
-    const op = region ? "upsert" : "delete";
-    const prior = this.queue.findLast(({ stored }) => stored.target === uuid);
-    if (prior && !prior.stored.sent) {
-      if (!region && prior.stored.basedOn === 0 && !prior.conflict) {
-        this.queue.splice(this.queue.indexOf(prior), 1);
-        touched.delete(prior);
-        dropped.push(prior);
-        return;
-      }
-      prior.stored = { ...prior.stored, op, region };
-      prior.problem = null;
-      if (prior.conflict) prior.conflict = { ...prior.conflict, mine: region };
-      touched.add(prior);
-      return;
-    }
-    const basedOn = prior ? null : this.version(uuid);
-    if (!region && basedOn === 0) return;
-    touched.add(this.push(op, uuid, region, basedOn));
-  }
-
-  private enqueueMark(id: number, dismissed: boolean, touched: Set<Queued>): void {
-    const op = dismissed ? "dismiss" : "restore";
-    const prior = this.queue.findLast(({ stored }) => stored.target === id);
-    if (prior && !prior.stored.sent) {
-      prior.stored = { ...prior.stored, op };
-      touched.add(prior);
-    } else if (prior || dismissed || this.marked.has(id)) {
-      touched.add(this.push(op, id, null, 0));
-    }
-    if (dismissed) this.marked.add(id);
-    else this.marked.delete(id);
-  }
-
-  private push(
-    op: PendingWrite["op"],
-    target: string | number,
-    region: StoredRegion | null,
-    basedOn: number | null,
-  ): Queued {
-    const { newUuid, scope, session } = this.options;
-    const key = newUuid();
-    const order = this.nextOrder++;
-    const entry = queued({ key, scope, session, order, op, target, region, basedOn, sent: false });
-    this.queue.push(entry);
-    return entry;
-  }
-
-  private async persist(puts: readonly Queued[], deletes: readonly Queued[]): Promise<void> {
-    try {
-      await this.options.outbox.change(
-        puts.map(({ stored }) => stored),
-        deletes.map(({ stored }) => stored.key),
-      );
-      this.stored = true;
-    } catch {
-      // It is still in memory and still sent; the state says that it is not stored.
-      this.stored = false;
-    }
-  }
-
-  private version(target: string | number): number {
-    return this.versions.get(String(target)) ?? 0;
-  }
-
-  private async drop(entries: readonly Queued[]): Promise<void> {
-    for (const entry of entries) this.queue.splice(this.queue.indexOf(entry), 1);
-    await this.persist([], entries);
   }
 
   // --- from the outbox to the server ---------------------------------------------------------------
@@ -413,57 +289,45 @@ export class Autosave {
       this.publish();
       return;
     }
-    const batch = this.batch();
     this.waitingSince = null;
-    if (batch.length === 0) {
+    const { kind } = this.options.scope;
+    // Regions of an exclusive image depend on each other.
+    const undecided = kind !== "instance" && this.queue.entries.some(({ conflict }) => conflict);
+    if (undecided || this.queue.batch(1).length === 0) {
       this.publish();
       return;
     }
     this.sending = true;
     this.publish();
     try {
-      await this.sendBatch(batch);
+      if (await this.hasAnnotation()) await this.sendBatch(this.queue.batch(this.limit));
     } finally {
       this.sending = false;
     }
     this.publish();
   }
 
-  /** The first write of each region that may go, at most what one patch takes. */
-  private batch(): Queued[] {
-    if (this.options.scope.kind !== "instance" && this.queue.some(({ conflict }) => conflict)) {
-      return [];
-    }
-    const batch: Queued[] = [];
-    const seen = new Set<string | number>();
-    let characters = 0;
-    for (const entry of this.queue) {
-      const { target, region } = entry.stored;
-      if (seen.has(target)) continue;
-      seen.add(target);
-      if (entry.conflict || entry.problem || entry.stored.basedOn === null) continue;
-      characters += region?.geometry.type === "mask" ? region.geometry.counts.length : 1000;
-      if (batch.length > 0 && (batch.length >= this.limit || characters > MAX_CHARACTERS)) break;
-      batch.push(entry);
-    }
-    return batch;
+  /** Makes the annotation where there is none yet. */
+  private async hasAnnotation(): Promise<boolean> {
+    if (this.annotation !== null) return true;
+    const path = `/api/images/${this.options.scope.image}/annotations`;
+    const reply = await this.options.send("POST", path, {}).catch(() => null);
+    if (!reply) this.failed(null);
+    else if (reply.status >= 300) await this.refused(reply, [], []);
+    else this.annotation = (reply.body as { id: number }).id;
+    return this.annotation !== null;
   }
 
   private async sendBatch(batch: readonly Queued[]): Promise<void> {
-    const { send, scope } = this.options;
+    const { send } = this.options;
     this.seconds += Math.round(this.options.takeSeconds?.() ?? 0);
     const { seconds } = this;
     // The others may have arrived earlier, whatever is answered now.
     const fresh = batch.filter(({ stored }) => !stored.sent);
     let reply: SaveReply;
     try {
-      if (this.annotation === null) {
-        reply = await send("POST", `/api/images/${scope.image}/annotations`, {});
-        if (reply.status >= 300) return await this.refused(reply, batch, fresh);
-        this.annotation = (reply.body as { id: number }).id;
-      }
       for (const entry of batch) entry.stored = { ...entry.stored, sent: true };
-      await this.persist(batch, []);
+      await this.queue.persist(batch, []);
       reply = await send("POST", `/api/annotations/${this.annotation}/patches`, {
         writes: batch.map(({ stored }) => toWire(stored)),
         seconds,
@@ -488,18 +352,9 @@ export class Autosave {
     this.offline = false;
     this.failures = 0;
     this.limit = MAX_WRITES;
-    for (const { region, version } of regions) this.versions.set(region, version);
-    const following: Queued[] = [];
-    for (const entry of batch) {
-      const { target } = entry.stored;
-      this.queue.splice(this.queue.indexOf(entry), 1);
-      const next = this.queue.find(({ stored }) => stored.target === target);
-      if (!next || next.stored.basedOn !== null) continue;
-      next.stored = { ...next.stored, basedOn: this.version(target) };
-      following.push(next);
-    }
-    await this.persist(following, batch);
-    if (this.queue.length > 0) this.schedule(0);
+    for (const { region, version } of regions) this.queue.versions.set(region, version);
+    await this.queue.confirm(batch);
+    if (this.queue.entries.length > 0) this.schedule(0);
   }
 
   /** No answer, or one that says nothing about the writes: the same again, later and later. */
@@ -532,11 +387,11 @@ export class Autosave {
     else if (!this.blame(status, said, batch, dropped)) {
       this.failure = problemOf(said, null);
     }
-    for (const entry of dropped) this.queue.splice(this.queue.indexOf(entry), 1);
-    await this.persist(
+    await this.queue.persist(
       batch.filter((entry) => !dropped.includes(entry)),
-      dropped,
+      [],
     );
+    await this.queue.drop(dropped);
     if (!this.loginExpired && !this.failure) this.schedule(0);
   }
 
@@ -548,7 +403,7 @@ export class Autosave {
       const gone = !theirs || theirs.deleted === true;
       release(entry);
       if (gone && entry.stored.op === "delete") {
-        this.versions.set(region, theirVersion);
+        this.queue.versions.set(region, theirVersion);
         dropped.push(entry);
       } else if (entry.insists) {
         entry.stored = { ...entry.stored, basedOn: theirVersion };
@@ -578,7 +433,7 @@ export class Autosave {
         region,
         mine: entry.stored.region,
         theirs: other && regionFromWire(other),
-        theirVersion: this.version(region),
+        theirVersion: this.queue.version(region),
         author: authorOf(other),
       };
     }
@@ -604,7 +459,7 @@ export class Autosave {
       else entry.problem = problemOf(said, entry.stored.target);
       return true;
     }
-    if (status === 409 || batch.length === 1) return false;
+    if (status === 409 || batch.length < 2) return false;
     this.limit = 1;
     return true;
   }
@@ -628,7 +483,9 @@ export class Autosave {
     this.storing++;
     const snapshots = doc.regions.map(({ uuid }) => snapshot(doc, uuid));
     const mine = await Promise.all(snapshots.map((one) => this.encoded(one)));
-    await this.drop(this.queue.filter(({ stored }) => typeof stored.target === "string"));
+    await this.queue.drop(
+      this.queue.entries.filter(({ stored }) => typeof stored.target === "string"),
+    );
     const left = new Map(server.map((json) => [json.uuid, json]));
     const entries: Queued[] = [];
     for (const region of mine) {
@@ -636,17 +493,17 @@ export class Autosave {
       const theirs = left.get(region.uuid);
       left.delete(region.uuid);
       if (theirs && sameRegion(region, regionFromWire(theirs))) {
-        this.versions.set(region.uuid, theirs.version);
+        this.queue.versions.set(region.uuid, theirs.version);
         continue;
       }
-      const basedOn = theirs?.version ?? this.version(region.uuid);
-      entries.push(this.push("upsert", region.uuid, region, basedOn));
+      const basedOn = theirs?.version ?? this.queue.version(region.uuid);
+      entries.push(this.queue.push("upsert", region.uuid, region, basedOn));
     }
     for (const { uuid, version } of left.values()) {
-      entries.push(this.push("delete", uuid, null, version));
+      entries.push(this.queue.push("delete", uuid, null, version));
     }
     for (const entry of entries) entry.insists = true;
-    await this.persist(entries, []);
+    await this.queue.persist(entries, []);
     this.storing--;
   }
 
@@ -659,15 +516,6 @@ export class Autosave {
     for (const resolve of this.waiting.splice(0)) resolve();
     for (const listener of [...this.listeners]) listener(state);
   }
-}
-
-function queued(stored: PendingWrite): Queued {
-  return { stored, conflict: null, problem: null, insists: false };
-}
-
-/** It was not applied: it may change again. */
-function release(entry: Queued): void {
-  entry.stored = { ...entry.stored, sent: false };
 }
 
 function snapshot(doc: Document, uuid: string): Snapshot {

@@ -91,9 +91,24 @@ describe("masks and polygons", () => {
         fc.integer({ min: -99, max: 99 }),
         (a, b, dx, dy) => {
           const [p, q] = [pixels(a), pixels(b)];
-          expect(same(a.union(b), p.map((bit, i) => bit | q[i]!))).toBe(true);
-          expect(same(a.intersect(b), p.map((bit, i) => bit & q[i]!))).toBe(true);
-          expect(same(a.subtract(b), p.map((bit, i) => bit & (1 - q[i]!)))).toBe(true);
+          expect(
+            same(
+              a.union(b),
+              p.map((bit, i) => bit | q[i]!),
+            ),
+          ).toBe(true);
+          expect(
+            same(
+              a.intersect(b),
+              p.map((bit, i) => bit & q[i]!),
+            ),
+          ).toBe(true);
+          expect(
+            same(
+              a.subtract(b),
+              p.map((bit, i) => bit & (1 - q[i]!)),
+            ),
+          ).toBe(true);
           expect(a.subtract(b).union(a.intersect(b)).equals(a)).toBe(true);
           const moved = pixels(a.shift(dx, dy));
           for (const i of [0, 17, 500, 3333, 6299]) {
