@@ -70,6 +70,13 @@ def test_holes_stay_with_their_part():
     assert sorted(len(polygon) for polygon in made) == [1, 1, 3]
 
 
+def test_parts_that_meet_at_a_corner_stay_apart():
+    mask = np.zeros((6, 6), bool)
+    mask[1:3, 1:3] = mask[3:5, 3:5] = True
+    made, _ = polygons.mask_to_polygons(mask)
+    assert sorted(len(polygon[0]) for polygon in made) == [8, 8]
+
+
 def test_tolerance_drops_vertices_and_says_what_it_costs():
     ys, xs = np.mgrid[0:200, 0:200]
     distance = np.hypot(xs - 100, ys - 100)
