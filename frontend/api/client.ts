@@ -1,8 +1,6 @@
 import createClient from "openapi-fetch";
-import type { Rle } from "../core/types";
 import type { Send } from "../workers/wire";
 import type { components, paths } from "./schema";
-import type { ApiModel, Candidates } from "./workspace";
 
 /** A refusal in the server's words, or in ours when no reply came (`status` 0). */
 export class ApiError extends Error {
@@ -15,17 +13,6 @@ export class ApiError extends Error {
   ) {
     super(detail);
   }
-}
-
-export interface Prompt {
-  readonly model: number | null;
-  readonly points: readonly {
-    readonly x: number;
-    readonly y: number;
-    readonly positive: boolean;
-  }[];
-  readonly box: readonly [number, number, number, number] | null;
-  readonly mask: Rle | null;
 }
 
 /** The CSRF token of this session: the cookie, or asked for where no page has set one yet. */
@@ -87,14 +74,6 @@ export const send: Send = async (method, path, body) => {
   };
 };
 
-async function exchange<T>(method: "GET" | "POST", path: string, body?: unknown): Promise<T> {
-  const reply = await send(method, path, body).catch(() => {
-    throw unreachable();
-  });
-  if (reply.status >= 300) throw failure(reply.status, reply.body);
-  return reply.body as T;
-}
-
 type Verdict = components["schemas"]["Verdict"];
 
 /** What the editor asks of the server, one function each. All throw `ApiError`. */
@@ -141,19 +120,14 @@ export const api = {
       }),
     ),
 
-  models: () =>
-    exchange<{ results: ApiModel[] }>("GET", "/api/models").then((reply) => reply.results),
+  models: () => ask(client.GET("/api/models")),
 
   /** Asks for the embedding ahead of the first click. */
-  embed: (image: number, model: number | null) =>
-    exchange<{ state: "ready" | "queued" | "not_needed" }>(
-      "POST",
-      `/api/images/${image}/embed`,
-      model ? { model } : {},
-    ),
+  embed: (id: number, model: number | null) =>
+    ask(client.POST("/api/images/{id}/embed", { params: { path: { id } }, body: { model } })),
 
-  segment: (image: number, prompt: Prompt) =>
-    exchange<Candidates>("POST", `/api/images/${image}/segment`, prompt),
+  segment: (id: number, prompts: components["schemas"]["PromptsRequest"]) =>
+    ask(client.POST("/api/images/{id}/segment", { params: { path: { id } }, body: prompts })),
 
   /** The upright picture. */
   picture: async (image: number): Promise<Blob> => {

@@ -1,4 +1,4 @@
-import type { Category, Geometry, Rect, Rle } from "../core/types";
+import type { Category, Geometry, Rect } from "../core/types";
 import type { components } from "./schema";
 
 /** The shapes of `docs/architecture.md` as JSON brings them, and how they become our words. */
@@ -10,20 +10,7 @@ export type ApiRegion = Schemas["Region"];
 export type ApiProposal = Schemas["Proposal"];
 export type ApiComment = Schemas["Comment"];
 
-export interface ApiModel {
-  readonly id: number;
-  readonly name: string;
-  readonly engine: string;
-  readonly state: string;
-  readonly reason: string;
-  readonly device: string;
-}
-
-export interface Candidates {
-  readonly model: string;
-  readonly candidates: readonly { readonly mask: Rle; readonly score: number }[];
-  readonly seconds: number;
-}
+export type ApiModel = Schemas["Model"];
 
 function geometryOf({ mask, polygons }: Pick<ApiProposal, "mask" | "polygons">): Geometry {
   return mask

@@ -22,6 +22,10 @@ class Layer {
     this.stale = false;
     this.context.setTransform(1, 0, 0, 1, 0, 0);
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    // Chromium 156 goes on showing the last frame of a canvas that was cleared and got nothing new,
+    // so something that nobody sees is drawn.
+    this.context.fillStyle = "rgb(0 0 0 / 1%)";
+    this.context.fillRect(0, 0, 1, 1);
     drawMarks(this.context, this.marks(), viewport, ratio);
   }
 }

@@ -1,5 +1,5 @@
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { api } from "../api/client";
 import type { StoredRegion } from "../core/types";
 import * as actions from "./actions";
@@ -18,7 +18,7 @@ export function Modal({ title, class: className, children }: ModalProps) {
   const editor = useEditor();
   const id = useId();
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     element.current?.showModal();
   }, []);
   const close = () => {

@@ -93,7 +93,8 @@ function RegionRow({ region, at, number, selected, choose }: RowProps) {
   const editor = useEditor();
   const state = editor.viewState.value;
   const category = editor.categories.value.find(({ id }) => id === region.categoryId);
-  const name = `${category?.name ?? "?"} ${number}`;
+  const single = editor.document.value?.isSingle(region.categoryId);
+  const name = single ? (category?.name ?? "?") : `${category?.name ?? "?"} ${number}`;
   const hidden = !editor.view.isVisible(region);
   const locked = state.lockedRegions.has(region.uuid);
   const color = editor.painter.colorOf(region, editor.view);

@@ -146,7 +146,7 @@ const HINTS: Record<string, string> = {
 
 function AssistModel() {
   const editor = useEditor();
-  const usable = editor.models.value.filter(({ state }) => state === "ready");
+  const usable = editor.promptModels.value;
   if (usable.length < 2) return usable[0] ? <span class="option">{usable[0].name}</span> : null;
   return (
     <label class="option">

@@ -69,8 +69,9 @@ export class Editor {
   readonly camera = signal<Camera>({ scale: 1, x: 0, y: 0 });
   readonly activeProposal = signal<number | null>(null);
   readonly dialog = signal<Dialog>(null);
-  readonly models = signal<readonly ApiModel[]>([]);
-  /** The prompt model that was chosen; null lets the server choose. */
+  /** Those that answer clicks and boxes. */
+  readonly promptModels = signal<readonly ApiModel[]>([]);
+  /** The one of them that was chosen; 0 lets the server choose. */
   readonly model = remembered<number>("model", 0);
   readonly comments = signal<readonly ApiComment[]>([]);
   /** True until the first pixels of the picture are there. */
@@ -133,8 +134,12 @@ export class Editor {
     effect(() => this.stage.setDisplay(this.display.value));
     void this.open(this.boot.image, this.boot.annotation);
     void api.models().then(
-      (models) => {
-        this.models.value = models;
+      ({ results }) => {
+        const usable = results.filter(
+          ({ state, roles }) => state === "ready" && roles.includes("prompt"),
+        );
+        this.promptModels.value = usable;
+        if (!usable.some(({ id }) => id === this.model.value)) this.model.value = 0;
       },
       () => undefined,
     );
@@ -409,11 +414,15 @@ export class Editor {
         const { points, box, mask } = prompts;
         const reply = await api.segment(this.workspace.value?.image.id ?? 0, {
           model: this.model.value || null,
-          points,
+          points: [...points],
           box: box && [box.x, box.y, box.width, box.height],
-          mask,
+          mask: mask && { size: [...mask.size], counts: mask.counts },
         });
-        return reply.candidates;
+        const { width, height } = doc.size;
+        return reply.candidates.map(({ mask: { counts }, score }) => ({
+          mask: { size: [height, width] as const, counts },
+          score,
+        }));
       },
       changed: () => this.stage.invalidateLive(),
       notify: (message) => toast(message),

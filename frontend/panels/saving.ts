@@ -143,7 +143,7 @@ export class Saving {
   /** Saves all that waits, and says which revision that is; null when something still waits. */
   async settle(image: number): Promise<Settled | null> {
     const state = await this.flush();
-    if (!state || state.status !== "saved") return null;
+    if (state?.status !== "saved") return null;
     if (state.annotation !== null) {
       return { annotation: state.annotation, revision: state.revision };
     }
