@@ -300,7 +300,8 @@ export class Autosave {
     this.sending = true;
     this.publish();
     try {
-      if (await this.hasAnnotation()) await this.sendBatch(this.queue.batch(this.limit));
+      const batch = (await this.hasAnnotation()) ? this.queue.batch(this.limit) : [];
+      if (batch.length > 0) await this.sendBatch(batch);
     } finally {
       this.sending = false;
     }

@@ -45,7 +45,7 @@ describe.each(["a worker", "no worker"])("with %s", (name) => {
       proposalId: null,
       geometry: { type: "mask", counts: large.counts() } as const,
     };
-    const ring = [0, 0, 40, 0, 40, 30];
+    const ring = [0, 0, 40, 0, 40, 30, 0, 30];
     const drawn = {
       ...region,
       uuid: "b",
