@@ -7,12 +7,13 @@ categories}, {"refused": why}, or {"no_torch": true} where torch is not installe
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from inference.engines.base import WeightsError
 from inference.registry import ENGINES
 
 
-def inspect(path: Path, engine: str = "") -> dict[str, object]:
+def inspect(path: Path, engine: str = "") -> dict[str, Any]:
     """What the file is, tried with every engine that uses weights (or with `engine`)."""
     names = [engine] if engine else [name for name, spec in ENGINES.items() if spec.needs_torch]
     reasons = []

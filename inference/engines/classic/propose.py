@@ -190,14 +190,15 @@ def _merged(graph: Superpixels) -> list[_Node]:
 
 
 def _gain(tree: list[_Node], number: int, whole: float) -> float:
-    """How much a node stands out, 0…1: how long it lasted in the tree before it was merged, and how
-    much of the image it explains."""
+    """How much a node stands out, 0…1: how long it lasted in the tree before it was merged, how
+    much of the image it explains, and how hard the picture resisted that merge."""
     node = tree[number]
     part = node.size / whole
-    if node.parent < 0 or not SMALLEST < part < LARGEST:
+    end = tree[node.parent].height if node.parent >= 0 else 0.0
+    if not end or not SMALLEST < part < LARGEST:
         return 0.0
-    lasted = 1 - node.height / tree[node.parent].height
-    return lasted * float(part**0.8)
+    lasted, resisted = 1 - node.height / end, end / tree[-1].height
+    return float(lasted * part**0.6 * resisted**0.25)
 
 
 def _best_disjoint(tree: list[_Node], gains: list[float]) -> list[int]:
