@@ -385,12 +385,20 @@ def sweep() -> int:
 
 
 def tidy() -> None:
-    """Drop the uploads of jobs that ended long ago; such a job cannot be retried any more."""
+    """Drop uploads of jobs that ended long ago (they can be retried no more) or are gone."""
     old = timezone.now() - timedelta(seconds=KEEP_UPLOADS_SECONDS)
-    ended = Job.objects.filter(params__has_key="upload", ended_at__lt=old)
-    for job in ended:
+    for job in Job.objects.filter(params__has_key="upload", ended_at__lt=old):
         default_storage.delete(job.params.pop("upload"))
         job.save(update_fields=["params"])
+    uploads = Job.objects.filter(params__has_key="upload").values_list("params__upload", flat=True)
+    files = Job.objects.filter(result__has_key="file").values_list("result__file", flat=True)
+    for folder, known in (("uploads", set(uploads)), ("exports", set(files))):
+        if not default_storage.exists(folder):
+            continue
+        for name in default_storage.listdir(folder)[1]:
+            path = f"{folder}/{name}"
+            if path not in known and default_storage.get_modified_time(path) < old:
+                default_storage.delete(path)
 
 
 def _change(jobs: Any, **values: Any) -> int:
