@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from django import template
 from django.utils import timezone
@@ -183,8 +182,3 @@ def size(count: float | None) -> str:
 @register.filter
 def thousands(number: int | None) -> str:
     return f"{number or 0:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-@register.filter
-def get(mapping: Mapping[Any, Any], key: Any) -> Any:
-    return mapping.get(key)
