@@ -21,10 +21,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--first-start",
             action="store_true",
-            help="make the demo only where nobody has an account yet, and say how to log in",
+            help="bring the tables up to date; make the demo only where nobody has an account yet",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["first_start"]:
+            call_command("migrate", verbosity=0)
         if not options["first_start"] or not User.objects.exists():
             self.stdout.write("Making the demo: three projects with photographs, pre-labeled.")
             for project in make_all(demo_password()):
