@@ -16,6 +16,7 @@ to the report, item by item. Region ids are either all given or all missing; mis
 counted from 1, and so are those of images. The name of an image must end as its raster does.
 """
 
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from annotations.formats.names import Names, stem
-from annotations.records import Dataset, ImageRecord, RegionRecord, Report
+from annotations.records import Dataset, DatasetError, ImageRecord, RegionRecord, Report
 
 Options = Mapping[str, Any]
 
@@ -101,6 +102,8 @@ def walk(
     """The images with portable names and ids; copies their rasters, counts, reports progress."""
     names, image_ids, region_ids = Names(by_stem), Ids(), Ids()
     for record in dataset.images:
+        if not re.fullmatch("[A-Za-z0-9_-]{0,50}", record.split):
+            raise DatasetError("The name of a split must be letters, digits, - and _.")
         name = names.give(record.file_name)
         if name != record.file_name:
             report.note(f"{record.file_name!r} is named {name!r}.")

@@ -124,7 +124,8 @@ def read(path: Path, options: Options) -> Dataset:
 
     options: `max_bytes` of a file; `image_size`, as for YOLO, for items without a size.
     """
-    files = [path] if path.is_file() else sorted((path / "annotations").glob("*.json"))
+    folder = path / "annotations" if (path / "annotations").is_dir() else path
+    files = [path] if path.is_file() else sorted(folder.glob("*.json"))
     if not files:
         raise DatasetError("There is no JSON file in annotations.")
     limit = options.get("max_bytes", MAX_BYTES)

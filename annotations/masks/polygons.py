@@ -70,10 +70,16 @@ def mask_to_polygons(mask: npt.ArrayLike, tolerance: float = 0.0) -> tuple[list[
     """
     pixels = np.ascontiguousarray(mask, dtype=bool)
     size = (pixels.shape[0], pixels.shape[1])
-    _, parts = cv2.connectedComponents(pixels.astype(np.uint8), connectivity=4)
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return [], 1.0
+    top, left = int(rows[0]), int(columns[0])
+    inner = pixels[top : rows[-1] + 1, left : columns[-1] + 1]
+    _, parts = cv2.connectedComponents(inner.astype(np.uint8), connectivity=4)
     outsides: dict[int, Ring] = {}
     holes: dict[int, list[Ring]] = {}
-    for points, part in _trace(pixels, parts):
+    for corners, part in _trace(inner, parts):
+        points = corners + np.array([left, top])
         simple = (
             cv2.approxPolyDP(points.astype(np.float32), tolerance, True) if tolerance else points
         )

@@ -5,7 +5,7 @@ import pytest
 from annotations.formats.names import stem
 from annotations.formats.registry import FORMATS, load
 from annotations.masks import rle
-from annotations.records import Geometry, ImageRecord, RegionRecord, Report
+from annotations.records import DatasetError, Geometry, ImageRecord, RegionRecord, Report
 from tests.formats.helpers import (
     CATEGORIES,
     SIZE,
@@ -64,6 +64,23 @@ def test_rasters_are_copied_beside(name, tmp_path):
     for image in simple_images():
         [path] = [key for key, value in contents.items() if value == raster(image).read()]
         assert image.file_name.rsplit(".", 1)[0] in path
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_folder_around_a_single_folder_may_be_left_out(name, tmp_path):
+    """Archives are often unpacked that way."""
+    write(name, simple_images(), tmp_path / "out")
+    folder = tmp_path / "out"
+    while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
+        folder = inside[0]
+    assert len(read(name, folder)[1]) == 3
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_split_is_no_path(name, tmp_path):
+    with pytest.raises(DatasetError, match="split"):
+        write(name, [ImageRecord("a.png", 60, 40, split="../x")], tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 WITH_INSTANCES = [name for name in WRITERS if name != "semantic_png"]
