@@ -164,7 +164,7 @@ describe.each(["semantic", "instance", "panoptic"] as const)("a %s document", (k
           expect(Buffer.compare(Buffer.from(dirty.buffer), Buffer.from(doc.labels.buffer))).toBe(0);
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 200 },
     );
   });
 
@@ -248,7 +248,36 @@ describe("exclusive documents", () => {
   });
 });
 
+test("a mask asked for in the middle of a gesture stays as it was", () => {
+  const doc = newDocument({ regions: [rectRegion("a", 1, 20, 20, 10)] });
+  const gesture = doc.begin("going on");
+  gesture.erase(null, rectSpans(SIZE, { x: 20, y: 20, width: 2, height: 10 }));
+  const between = doc.mask("a");
+  gesture.erase(null, rectSpans(SIZE, { x: 22, y: 20, width: 2, height: 10 }));
+  expect(between.area()).toBe(80);
+  expect(doc.mask("a").area()).toBe(60);
+  gesture.cancel();
+  expect(between.area()).toBe(80);
+  expect(doc.mask("a").area()).toBe(100);
+});
+
 describe("instance documents", () => {
+  test("a changed order is taken back by cancel", () => {
+    const doc = newDocument({
+      kind: "instance",
+      regions: [
+        { ...rectRegion("a", 10, 20, 20, 10), order: 0 },
+        { ...rectRegion("b", 10, 20, 20, 10), order: 1 },
+      ],
+    });
+    const before = picture(doc);
+    const gesture = doc.begin("front");
+    gesture.update("a", { order: 2 });
+    expect(picture(doc)).not.toBe(before);
+    gesture.cancel();
+    expect(picture(doc)).toBe(before);
+  });
+
   test("what lies below shows up where the front is erased", () => {
     const doc = newDocument({
       kind: "instance",

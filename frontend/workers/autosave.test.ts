@@ -251,6 +251,20 @@ describe("when the network or the server fails", () => {
     world.expectSaved(doc, autosave);
   });
 
+  test("a write that may have arrived is not forgotten when it is refused later", async () => {
+    const world = new World();
+    const { doc, autosave } = await world.open();
+    world.server.faults = ["lose reply", "401"];
+    const uuid = paint(doc, 10);
+    await world.pass();
+    expect(autosave.state.status).toBe("login-expired");
+    doc.edit("delete", (gesture) => gesture.remove(uuid));
+    autosave.retry();
+    await world.pass();
+    expect(world.server.live).toEqual([]);
+    world.expectSaved(doc, autosave);
+  });
+
   test("what is drawn while a request is under way goes into a write of its own", async () => {
     const world = new World();
     const { doc, autosave } = await world.open();
@@ -556,6 +570,21 @@ describe("tabs", () => {
     await world.pass();
     expect(storedOn(world.server, uuid).geometry).toEqual(two.doc.stored(uuid)!.geometry);
     expect(world.outbox.writes.size).toBe(0);
+  });
+
+  test("a tab that lives keeps its own writes", async () => {
+    const world = new World();
+    const one = await world.open();
+    world.server.online = false;
+    paint(one.doc, 10);
+    await world.pass(1000);
+    const two = await world.open();
+    expect(two.autosave.state.pending).toBe(0);
+    expect(one.autosave.state.pending).toBe(1);
+    world.server.online = true;
+    one.saver.retry();
+    await world.pass();
+    world.expectSaved(one.doc, one.autosave);
   });
 
   test("leaving the image offline and coming back shows and sends what waited", async () => {
