@@ -3,6 +3,7 @@ import { createAssist } from "./assist";
 import { createBrush, createEraser } from "./brush";
 import { createBucket } from "./bucket";
 import type { ToolContext } from "./context";
+import { createKnife } from "./knife";
 import { createLasso } from "./lasso";
 import { createPan } from "./pan";
 import { createPolygon } from "./polygon";
@@ -31,5 +32,12 @@ export const TOOLS: readonly ToolEntry[] = [
   { name: "bucket", title: "Bucket fill", hotkey: "g", kinds: ALL, create: createBucket },
   { name: "wand", title: "Magic wand", hotkey: "w", kinds: ALL, create: createWand },
   { name: "assist", title: "Assist", hotkey: "a", kinds: ALL, create: createAssist },
+  {
+    name: "knife",
+    title: "Cut in two",
+    hotkey: "k",
+    kinds: ["instance", "panoptic"],
+    create: createKnife,
+  },
   { name: "pan", title: "Pan", hotkey: "h", kinds: ALL, create: createPan },
 ];
