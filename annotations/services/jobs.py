@@ -8,6 +8,7 @@ A handler is a function that takes a `JobRun`, says how far it is with `run.prog
 with `run.finish()`, in the same transaction as its results where it has any.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -393,12 +394,11 @@ def tidy() -> None:
     uploads = Job.objects.filter(params__has_key="upload").values_list("params__upload", flat=True)
     files = Job.objects.filter(result__has_key="file").values_list("result__file", flat=True)
     for folder, known in (("uploads", set(uploads)), ("exports", set(files))):
-        if not default_storage.exists(folder):
-            continue
-        for name in default_storage.listdir(folder)[1]:
-            path = f"{folder}/{name}"
-            if path not in known and default_storage.get_modified_time(path) < old:
-                default_storage.delete(path)
+        with contextlib.suppress(FileNotFoundError):
+            for name in default_storage.listdir(folder)[1]:
+                path = f"{folder}/{name}"
+                if path not in known and default_storage.get_modified_time(path) < old:
+                    default_storage.delete(path)
 
 
 def _change(jobs: Any, **values: Any) -> int:

@@ -1,12 +1,16 @@
 """Uploads through the API: what is taken, what is refused, and that a refusal changes nothing."""
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
+from django.db import connection
 
-from annotations.models import Image, Membership, StoredFile
+from annotations.errors import ServiceError
+from annotations.models import Image, Membership, Project, StoredFile
 from annotations.services import files, ingest
 from tests.ingest import samples
 
@@ -185,6 +189,31 @@ def test_content_is_shared_between_projects_and_goes_with_the_last(
     assert default_storage.exists(two.file.original)
     assert client.delete(f"/api/images/{two.pk}").status_code == 204
     assert state() == empty
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("projects", [1, 6])
+def test_the_same_content_at_the_same_moment(manager, make_project, projects):
+    """Six at once: one content, and one image in each project."""
+    targets = [make_project() for _ in range(projects)] * (6 // projects)
+    barrier = threading.Barrier(6)
+
+    def add(project: Project) -> int:
+        try:
+            barrier.wait()
+            ingest.add_image(manager, project, samples.opened(samples.png()), "a.png")
+            return 201
+        except ServiceError as error:
+            return error.status
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = sorted(threads.map(add, targets))
+    assert answers == [201] * projects + [409] * (6 - projects)
+    assert Image.objects.count() == projects
+    [file] = StoredFile.objects.all()
+    assert all(default_storage.exists(name) for name in (file.original, file.thumbnail))
 
 
 def test_who_may_delete(image, client_of, owner, reviewer, teammate, stranger):
