@@ -3,12 +3,13 @@ import { createAssist } from "./assist";
 import { createBrush, createEraser } from "./brush";
 import { createBucket } from "./bucket";
 import type { ToolContext } from "./context";
-import { createKnife } from "./knife";
+
 import { createLasso } from "./lasso";
 import { createPan } from "./pan";
 import { createPolygon } from "./polygon";
 import { createRectangle } from "./rectangle";
 import { createSelect } from "./select";
+import { createSplit } from "./split";
 import { createWand } from "./wand";
 
 export interface ToolEntry {
@@ -33,11 +34,11 @@ export const TOOLS: readonly ToolEntry[] = [
   { name: "wand", title: "Magic wand", hotkey: "w", kinds: ALL, create: createWand },
   { name: "assist", title: "Assist", hotkey: "a", kinds: ALL, create: createAssist },
   {
-    name: "knife",
+    name: "split",
     title: "Cut in two",
     hotkey: "k",
     kinds: ["instance", "panoptic"],
-    create: createKnife,
+    create: createSplit,
   },
   { name: "pan", title: "Pan", hotkey: "h", kinds: ALL, create: createPan },
 ];

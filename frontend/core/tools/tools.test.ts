@@ -695,9 +695,9 @@ describe("select", () => {
   });
 });
 
-describe("knife", () => {
+describe("split", () => {
   test("cuts the region under its line, and says when it misses", () => {
-    const bench = new Bench("knife", { kind: "instance" });
+    const bench = new Bench("split", { kind: "instance" });
     const uuid = bench.add(1, 20, 20, 40);
     bench.drag([
       [10, 30],

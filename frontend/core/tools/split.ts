@@ -5,8 +5,8 @@ import { DRAG, distance } from "./common";
 import type { ToolContext } from "./context";
 
 /** Drags a line; the selected region, else the one under its middle, is cut in two along it. */
-class KnifeTool implements Tool {
-  readonly name = "knife";
+class SplitTool implements Tool {
+  readonly name = "split";
   readonly cursor = "crosshair";
   private start: Point | null = null;
   private end: Point | null = null;
@@ -65,6 +65,6 @@ class KnifeTool implements Tool {
   }
 }
 
-export function createKnife(context: ToolContext): Tool {
-  return new KnifeTool(context);
+export function createSplit(context: ToolContext): Tool {
+  return new SplitTool(context);
 }
