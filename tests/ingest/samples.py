@@ -70,7 +70,8 @@ NOT_IMAGES = {
 
 DAMAGED = {
     "truncated-jpeg": jpeg()[:-200],
-    "bad-crc": png()[:-20] + b"\0\0\0\0" + png()[-16:],
+    "bad-crc": png()[:-16] + b"\0\0\0\0" + png()[-12:],
+    "bad-pixels": png()[:-40] + b"\0" * 20 + png()[-20:],
     "no-idat": png_of(4, 4),
     "0x0": png_of(0, 0, chunk(b"IDAT", zlib.compress(b""))),
     "ztxt-bomb": with_chunk(png(), chunk(b"zTXt", b"k\0\0" + zlib.compress(b"\0" * 80_000_000, 9))),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from django.core.files.storage import default_storage
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from annotations.errors import ServiceError
 from annotations.models import Image, Membership, Project, StoredFile
@@ -231,6 +232,38 @@ def test_a_transaction_that_fails_leaves_no_file(manager, project, state, monkey
     monkeypatch.setattr(Image.objects, "bulk_create", fail)
     with samples.opened(samples.png()) as source, pytest.raises(RuntimeError):
         ingest.add_image(manager, project, source, "a.png")
+    assert state() == before
+
+
+def test_files_are_removed_before_the_row_is_given_free(manager, project, monkeypatch):
+    """Else they could be those of somebody who stores the same content next."""
+    held = []
+
+    def delete(name: str) -> None:
+        held.append(StoredFile.objects.exists())
+
+    def fail(*args, **kwargs):
+        raise RuntimeError
+
+    monkeypatch.setattr(files.default_storage, "delete", delete)
+    monkeypatch.setattr(Image.objects, "bulk_create", fail)
+    with samples.opened(samples.png()) as source, pytest.raises(RuntimeError):
+        ingest.add_image(manager, project, source, "a.png")
+    assert held == [True, True]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_commit_that_fails_leaves_no_file(manager, project, state, monkeypatch):
+    before = state()
+
+    def fail(*args):
+        raise OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch, samples.opened(samples.png()) as source:
+        patch.setattr(BaseDatabaseWrapper, "_commit", fail)
+        with pytest.raises(ServiceError) as refused:
+            ingest.add_image(manager, project, source, "a.png")
+    assert refused.value.status == 507
     assert state() == before
 
 
