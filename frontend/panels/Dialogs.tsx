@@ -29,7 +29,10 @@ export function Modal({ title, class: className, children }: ModalProps) {
       ref={element}
       class={`modal ${className ?? ""}`}
       aria-labelledby={id}
-      onClose={close}
+      onCancel={(event) => {
+        event.preventDefault();
+        close();
+      }}
       onPointerDown={(event) => {
         if (event.target === event.currentTarget) close();
       }}

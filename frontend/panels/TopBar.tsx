@@ -14,7 +14,9 @@ const STATUS_WORDS: Record<string, string> = {
 export function TopBar() {
   const { editor } = useShared();
   const workspace = editor.workspace.value;
-  const status = workspace?.annotation?.status ?? workspace?.image.status ?? "";
+  const begun = editor.saving.state.value?.annotation != null;
+  const status =
+    workspace?.annotation?.status ?? (begun ? "in_progress" : (workspace?.image.status ?? ""));
   return (
     <header class="topbar">
       <a

@@ -132,6 +132,7 @@ export class Editor {
   start(container: HTMLElement): void {
     container.prepend(this.stage.element);
     effect(() => this.stage.setDisplay(this.display.value));
+    this.askAboutConflicts();
     void this.open(this.boot.image, this.boot.annotation);
     void api.models().then(
       ({ results }) => {
@@ -147,6 +148,14 @@ export class Editor {
       const match = /\/images\/(\d+)\/edit/.exec(location.pathname);
       const annotation = new URLSearchParams(location.search).get("annotation");
       if (match) void this.open(Number(match[1]), annotation ? Number(annotation) : null);
+    });
+  }
+
+  /** Asks at once when a conflict turns up; whoever closes the question finds it in the top bar. */
+  private askAboutConflicts(): void {
+    const conflicting = computed(() => this.saving.state.value?.status === "conflict");
+    effect(() => {
+      if (conflicting.value && this.dialog.peek() === null) this.dialog.value = "conflict";
     });
   }
 

@@ -80,7 +80,7 @@ def test_a_lost_reply_doubles_nothing(work: Work, open_page: OpenPage, console: 
 def test_after_the_session_ended_one_logs_in_without_leaving(
     work: Work, live_app: LiveApp, open_page: OpenPage, console: Console
 ) -> None:
-    console.allow("401")
+    console.allow("401", "/api/login")
     page = open_page()
     open_editor(page, work.image)
     page.context.clear_cookies()
