@@ -17,7 +17,7 @@ from django.conf import settings
 from django.core.files.storage import default_storage
 
 from annotations.access import require
-from annotations.errors import Conflict, ServiceError
+from annotations.errors import ServiceError
 from annotations.formats import registry
 from annotations.formats.names import stem
 from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
@@ -85,8 +85,7 @@ def check_request(project: Project, format: str, kind: str) -> None:
         )
     if kind not in KINDS:
         raise ServiceError(400, "invalid", "Either ground_truth or predictions.", "as")
-    if project.archived:
-        raise Conflict("archived", "The project is archived, so nothing in it changes.")
+    ingest.refuse_archived(project)
 
 
 def run_import(run: jobs.JobRun) -> None:

@@ -16,7 +16,7 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError
 
 from annotations.access import require
-from annotations.errors import ServiceError
+from annotations.errors import Conflict, ServiceError
 from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, ZIP, FileType, sniff
 from annotations.models import Image, Job, Project, StoredFile
@@ -63,12 +63,19 @@ class ZipResult:
     skipped: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Counts, and the first MAX_LISTED of each list."""
+        """Counts and notes, and the first MAX_LISTED of what was refused."""
+        notes = [
+            *(one["detail"] for one in self.bad),
+            *(f"“{name}” is already in the project." for name in self.known),
+            *(f"“{name}” is not an image." for name in self.skipped),
+        ]
         return {
             "added": len(self.added),
-            "known": self.known[:MAX_LISTED],
+            "known": len(self.known),
             "bad": self.bad[:MAX_LISTED],
-            "skipped": self.skipped[:MAX_LISTED],
+            "skipped": len(self.skipped),
+            "notes": notes[:MAX_LISTED],
+            "more_notes": max(0, len(notes) - MAX_LISTED),
         }
 
 
@@ -78,6 +85,7 @@ def add_image(user, project: Project, source: files.Readable, name: str) -> Imag
     ServiceError 415, 422, 413, 409 (the project has this content, as image `extra.image`) or 507.
     """
     require(user, project, Role.MANAGER)
+    refuse_archived(project)
 
     def attempt() -> Stored:
         source.seek(0)
@@ -98,6 +106,11 @@ def _twice(attempt: Callable[[], Result]) -> Result:
         return attempt()
     except IntegrityError:
         return attempt()
+
+
+def refuse_archived(project: Project) -> None:
+    if project.archived:
+        raise Conflict("archived", "The project is archived, so nothing in it changes.")
 
 
 def duplicate(name: str, image: Image) -> ServiceError:
@@ -218,6 +231,7 @@ def delete_image(user, image: Image) -> None:
     Its files go unless another project uses them.
     """
     require(user, image.project_id, Role.MANAGER)
+    refuse_archived(image.project)
     image.delete()
     files.collect(StoredFile.objects.filter(pk=image.file_id))
 
@@ -313,6 +327,7 @@ def upload_zip(
     ServiceError 413, 422 (see `add_zip`), 409 (the project has all of it) or 507.
     """
     require(user, project, Role.MANAGER)
+    refuse_archived(project)
     name = files.clean_name(name)
     with files.scratch() as folder:
         path = folder / "upload.zip"

@@ -9,6 +9,7 @@ import pytest
 from django.core.files.storage import default_storage
 from django.db import OperationalError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils import timezone
 
 from annotations.errors import ServiceError
 from annotations.models import Image, Membership, Project, StoredFile
@@ -172,6 +173,16 @@ def test_only_managers_upload(upload, owner, reviewer, teammate, stranger, state
     assert upload(reviewer, data).status_code == 403
     assert state() == before
     assert upload(owner, data).status_code == 201
+
+
+def test_nothing_changes_in_an_archived_project(upload, owner, image, client_of, project, state):
+    Project.objects.filter(pk=project.pk).update(archived_at=timezone.now())
+    before = state()
+    for data in (samples.png(), samples.zipped({"a.png": samples.png()})):
+        response = upload(owner, {"a": data})
+        assert (response.status_code, response.json()["code"]) == (409, "archived")
+    assert client_of(owner).delete(f"/api/images/{image.pk}").status_code == 409
+    assert state() == before
 
 
 def test_content_is_shared_between_projects_and_goes_with_the_last(
