@@ -210,6 +210,16 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_IMPORTS = ("annotations.tasks", "inference.tasks")
 
+# Attempts to log in are counted here: with Redis, those at all web processes together.
+if REDIS_URL:
+    CACHES = {
+        "default": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": REDIS_URL,
+            "KEY_PREFIX": "labeler-cache",
+        }
+    }
+
 # A job's kind names the Celery task that does it and the queue of the workers that may.
 JOB_TASKS = {
     "ingest": ("annotations.tasks.run_ingest", "io"),

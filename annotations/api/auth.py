@@ -1,6 +1,5 @@
 """Who am I, logging in and out, personal tokens."""
 
-import hashlib
 from typing import Any
 
 from django.contrib.auth import authenticate, login, logout
@@ -11,7 +10,6 @@ from rest_framework.exceptions import NotAuthenticated
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import SimpleRateThrottle
 
 from annotations.api.authentication import SessionAuthentication
 from annotations.api.base import View, endpoint
@@ -23,6 +21,7 @@ from annotations.api.serializers import (
     TokenSerializer,
 )
 from annotations.errors import ServiceError
+from annotations.services.logins import count_attempt
 from annotations.services.people import MAX_TOKENS, create_token, revoke_token
 
 
@@ -44,27 +43,15 @@ class Me(View):
         return _me(request)
 
 
-class LoginThrottle(SimpleRateThrottle):
-    """Slows down guessing of one person's password from one address."""
-
-    rate = "20/min"
-    scope = "login"
-
-    def get_cache_key(self, request: Request, view: Any) -> str:
-        username = request.data.get("username") if isinstance(request.data, dict) else ""
-        asked = f"{self.get_ident(request)} {username}"
-        return "login:" + hashlib.sha256(asked.encode()).hexdigest()
-
-
 class Login(View):
     permission_classes = [AllowAny]
     authentication_classes = [SessionAuthentication]
-    throttle_classes = [LoginThrottle]
 
     @endpoint(body=LoginSerializer, replies=MeSerializer, public=True)
     def post(self, request: Request) -> Response:
         """Begins a session. Needs the CSRF token, as every unsafe request with cookies does."""
         SessionAuthentication().enforce_csrf(request)
+        count_attempt(request._request, self.body["username"])
         user = authenticate(request._request, **self.body)
         if user is None:
             raise ServiceError(400, "wrong_login", "The name or the password is wrong.")

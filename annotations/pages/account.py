@@ -18,10 +18,12 @@ from annotations.services import people
 
 YEAR = 365 * 24 * 3600
 
-login = LoginView.as_view(
-    template_name="annotations/login.html",
-    authentication_form=LoginForm,
-    redirect_authenticated_user=True,
+login = require_http_methods(["GET", "HEAD", "POST"])(
+    LoginView.as_view(
+        template_name="annotations/login.html",
+        authentication_form=LoginForm,
+        redirect_authenticated_user=True,
+    )
 )
 logout = LogoutView.as_view()
 

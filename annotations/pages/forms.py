@@ -1,18 +1,16 @@
 """The forms of the pages."""
 
-import hashlib
 from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
-from django.core.cache import cache
 from django.urls import reverse_lazy
 
+from annotations.errors import ServiceError
 from annotations.models import Project
 from annotations.models.projects import Role
 from annotations.pages.categories import TypedCategory, parse_categories
-
-LOGINS_PER_MINUTE = 20
+from annotations.services.logins import count_attempt
 
 
 class LoginForm(AuthenticationForm):
@@ -26,17 +24,11 @@ class LoginForm(AuthenticationForm):
         self.fields["username"].label = "Name"
 
     def clean(self) -> dict[str, Any]:
-        if self._guessing():
-            raise forms.ValidationError("Too many attempts. Wait a minute, then try again.")
+        try:
+            count_attempt(self.request, self.cleaned_data.get("username", ""))
+        except ServiceError as error:
+            raise forms.ValidationError(f"{error.detail} {error.hint}") from None
         return super().clean()
-
-    def _guessing(self) -> bool:
-        """Whether somebody tries passwords of one name from one address too fast."""
-        address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
-        asked = f"{address} {self.cleaned_data.get('username')}"
-        key = "login-page:" + hashlib.sha256(asked.encode()).hexdigest()
-        cache.add(key, 0, timeout=60)
-        return cache.incr(key) > LOGINS_PER_MINUTE
 
 
 class PasswordForm(PasswordChangeForm):

@@ -4,7 +4,7 @@ import pytest
 from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from annotations.pages import forms
+from annotations.services import logins
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def test_login_and_logout(person, browse):
 
 
 def test_passwords_cannot_be_guessed_fast(person, browse, monkeypatch):
-    monkeypatch.setattr(forms, "LOGINS_PER_MINUTE", 2)
+    monkeypatch.setattr(logins, "PER_NAME", 2)
     client, good = browse(None), {"username": "owner", "password": "an old password"}
     for _ in range(2):
         client.post("/login", good | {"password": "wrong"})

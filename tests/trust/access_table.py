@@ -1,0 +1,220 @@
+"""Who may do what: every route and method of the product, one line each.
+
+Columns: method, address, the least that one must be, what whoever is that gets. The least is
+`anybody`, `anyone` (logged in) or a role in the project. Below it: anonymous gets 401 (API) or is
+led to the login page, an outsider 404, too low a role 403. `but` names who gets another answer, and
+a comment says why.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+OWN_JOBS_ONLY = {"annotator": 404, "reviewer": 404}
+"""Below manager, the jobs of others do not exist."""
+
+NOT_MINE = {"reviewer": 409, "manager": 409, "owner": 409}
+"""Whoever sees an annotation of somebody else cannot write in it."""
+
+COLLEAGUES = {"annotator": 404}
+"""An annotator does not see what other annotators do."""
+
+
+@dataclass(frozen=True)
+class Row:
+    method: str
+    path: str
+    least: str
+    ok: int = 200
+    body: Any = None
+    but: dict[str, int] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+def upload(file_field: str, **fields: str) -> dict[str, Any]:
+    """A multipart body; the test puts a file in."""
+    return {file_field: "FILE", **fields}
+
+
+VERDICT = {"revision": 1, "comment": "Why"}
+REGION = {"category": "{category}", "polygons": [[[0, 0, 4, 0, 4, 4]]]}
+IF_1 = {"If-Match": '"1"'}
+CLICK = {"points": [{"x": 50, "y": 40, "positive": True}]}
+PRELABEL = {"model": "{model}", "images": ["{image}"]}
+IMPORT = {"format": "coco", "as": "predictions"}
+
+API = [
+    Row("GET", "/api/me", "anyone"),
+    Row("POST", "/api/login", "anybody", 200, {"username": "stranger", "password": "open sesame"}),
+    Row("POST", "/api/logout", "anyone", 204),
+    Row("GET", "/api/schema", "anyone"),
+    Row("GET", "/api/formats", "anyone"),
+    Row("GET", "/api/models", "anyone"),
+    Row("GET", "/api/tokens", "anyone"),
+    Row("POST", "/api/tokens", "anyone", 201),
+    # The token is the annotator's.
+    Row("DELETE", "/api/tokens/{token}", "anyone", 404, but={"annotator": 204}),
+    Row("GET", "/api/projects", "anyone"),
+    Row("POST", "/api/projects", "anyone", 201, {"name": "New", "kind": "instance"}),
+    Row("GET", "/api/projects/{project}", "annotator"),
+    Row("PATCH", "/api/projects/{project}", "manager", 200, {"guidelines": "All cars."}),
+    Row("PATCH", "/api/projects/{project}", "owner", 200, {"name": "Streets"}),
+    Row("PATCH", "/api/projects/{project}", "owner", 200, {"archived": True}),
+    Row("DELETE", "/api/projects/{project}", "owner", 204),
+    Row("GET", "/api/projects/{project}/categories", "annotator"),
+    Row("POST", "/api/projects/{project}/categories", "manager", 201, {"name": "tree"}),
+    Row("PATCH", "/api/categories/{category}", "manager", 200, {"name": "tree"}),
+    Row("DELETE", "/api/categories/{category}", "manager"),
+    Row("GET", "/api/projects/{project}/members", "annotator"),
+    Row(
+        "POST", "/api/projects/{project}/members", "manager", 201,
+        {"username": "stranger", "role": "annotator"},
+    ),
+    Row(
+        "POST", "/api/projects/{project}/members", "owner", 201,
+        {"username": "stranger", "role": "manager"},
+    ),
+    Row("PATCH", "/api/members/{colleague}", "manager", 200, {"role": "reviewer"}),
+    Row("PATCH", "/api/members/{colleague}", "owner", 200, {"role": "manager"}),
+    Row("DELETE", "/api/members/{colleague}", "manager", 204),
+    # The owner is the only one and must stay.
+    Row("DELETE", "/api/members/{owner}", "owner", 409),
+    Row("GET", "/api/projects/{project}/images", "annotator"),
+    Row("POST", "/api/projects/{project}/images", "manager", 201, upload("files")),
+    Row("GET", "/api/images/{image}", "annotator"),
+    Row("DELETE", "/api/images/{image}", "manager", 204),
+    Row("GET", "/api/images/{image}/file", "annotator"),
+    Row("GET", "/api/images/{image}/thumbnail", "annotator"),
+    Row("GET", "/api/images/{image}/original", "annotator"),
+    Row("GET", "/api/images/{image}/workspace", "annotator"),
+    Row("GET", "/api/images/{image}/workspace?annotation={theirs}", "annotator", but=COLLEAGUES),
+    # The annotator has one already.
+    Row("POST", "/api/images/{image}/annotations", "annotator", 201, {}, but={"annotator": 200}),
+    Row("POST", "/api/images/{image}/segment", "annotator", 200, CLICK),
+    Row("POST", "/api/images/{image}/embed", "annotator", 200, {}),
+    Row("GET", "/api/projects/{project}/next", "annotator"),
+    Row("GET", "/api/projects/{project}/next?mode=review", "reviewer"),
+    Row("GET", "/api/projects/{project}/annotations", "annotator"),
+    Row("GET", "/api/annotations/{annotation}", "annotator"),
+    Row("GET", "/api/annotations/{theirs}", "annotator", but=COLLEAGUES),
+    Row(
+        "POST", "/api/annotations/{annotation}/patches", "annotator", 200,
+        {"writes": [{"op": "delete", "region": "{region}", "based_on": 1, "key": "{uuid}"}]},
+        but=NOT_MINE,
+    ),
+    Row("GET", "/api/annotations/{annotation}/regions/{region}", "annotator"),
+    Row(
+        "PUT", "/api/annotations/{annotation}/regions/{region}", "annotator", 200, REGION,
+        but=NOT_MINE, headers=IF_1,
+    ),
+    Row(
+        "DELETE", "/api/annotations/{annotation}/regions/{region}", "annotator", 200,
+        but=NOT_MINE, headers=IF_1,
+    ),
+    # Only the one who made it submits it.
+    Row(
+        "POST", "/api/annotations/{annotation}/submit", "annotator", 200, {"revision": 1},
+        but={"reviewer": 403, "manager": 403, "owner": 403},
+    ),
+    Row("POST", "/api/annotations/{submitted}/approve", "reviewer", 200, VERDICT),
+    Row("POST", "/api/annotations/{submitted}/send_back", "reviewer", 200, VERDICT),
+    # The annotator may take the own submission back, and not an approval.
+    Row("POST", "/api/annotations/{submitted}/reopen", "annotator", 200, VERDICT),
+    Row("POST", "/api/annotations/{approved}/reopen", "reviewer", 200, VERDICT),
+    Row("GET", "/api/annotations/{annotation}/comments", "annotator"),
+    Row("POST", "/api/annotations/{annotation}/comments", "annotator", 201, {"text": "Look"}),
+    Row("POST", "/api/annotations/{theirs}/comments", "annotator", 201, {"text": "Look"},
+        but=COLLEAGUES),
+    Row("PATCH", "/api/comments/{comment}", "annotator", 200, {"resolved": True}),
+    Row("GET", "/api/projects/{project}/jobs", "annotator"),
+    Row("POST", "/api/projects/{project}/exports", "manager", 202, {"format": "coco"}),
+    Row("POST", "/api/projects/{project}/imports", "manager", 201, upload("file", **IMPORT)),
+    Row("POST", "/api/projects/{project}/prelabel", "manager", 202, PRELABEL),
+    Row("GET", "/api/jobs/{job}", "manager", but=OWN_JOBS_ONLY),
+    Row("GET", "/api/jobs/{job}/items", "manager", but=OWN_JOBS_ONLY),
+    Row("GET", "/api/jobs/{exported}/download", "manager", but=OWN_JOBS_ONLY),
+    Row("POST", "/api/jobs/{job}/cancel", "manager", but=OWN_JOBS_ONLY),
+    Row("POST", "/api/jobs/{failed}/retry", "manager", but=OWN_JOBS_ONLY),
+]  # fmt: skip
+
+CATEGORY = {"name": "bus", "color": "#112233", "is_thing": "True"}
+
+PAGES = [
+    # Whoever is logged in is led on.
+    Row("GET", "/login", "anybody", 302, but={"anonymous": 200, "deactivated": 200}),
+    Row("POST", "/login", "anybody", 302, {"username": "stranger", "password": "open sesame"}),
+    Row("POST", "/logout", "anybody", 302),
+    Row("POST", "/theme", "anybody", 302, {"theme": "dark"}),
+    Row("GET", "/account", "anyone"),
+    Row("POST", "/account", "anyone", 400, {"old_password": "wrong"}),
+    Row("POST", "/account/tokens", "anyone"),
+    # The token is the annotator's.
+    Row("POST", "/account/tokens/{token}/revoke", "anyone", 404, but={"annotator": 302}),
+    Row("GET", "/", "anyone"),
+    Row("GET", "/models", "anyone"),
+    Row("GET", "/projects/new", "anyone"),
+    Row("POST", "/projects/new", "anyone", 302, {"name": "New", "kind": "instance"}),
+    Row("POST", "/projects/new/categories", "anyone", 200, {"categories": "car"}),
+    Row("GET", "/projects/{project}", "annotator"),
+    Row("GET", "/projects/{project}/next", "annotator", 302),
+    Row("GET", "/projects/{project}/upload", "manager"),
+    Row("POST", "/projects/{project}/upload", "manager", 200, upload("files")),
+    Row("POST", "/projects/{project}/images/delete", "manager", 302, {"images": "{image}"}),
+    Row("GET", "/projects/{project}/settings", "annotator"),
+    Row("POST", "/projects/{project}/settings", "manager", 302,
+        {"name": "Street", "guidelines": "!"}),
+    Row("POST", "/projects/{project}/archive", "owner", 302),
+    Row("POST", "/projects/{project}/restore", "owner", 302),
+    Row("POST", "/projects/{project}/delete", "owner", 302, {"name": "Street"}),
+    Row("POST", "/projects/{project}/categories", "manager", 302, CATEGORY),
+    Row("POST", "/projects/{project}/categories/{category}", "manager", 302, CATEGORY),
+    Row("POST", "/projects/{project}/categories/{category}/move", "manager", 302,
+        {"direction": "down"}),
+    Row("POST", "/projects/{project}/categories/{category}/archive", "manager", 302),
+    Row("POST", "/projects/{project}/categories/{retired}/restore", "manager", 302),
+    Row("GET", "/projects/{project}/members", "annotator"),
+    Row("POST", "/projects/{project}/members", "manager", 302,
+        {"username": "stranger", "role": "annotator"}),
+    Row("POST", "/projects/{project}/members/{colleague}", "manager", 302, {"role": "reviewer"}),
+    Row("POST", "/projects/{project}/members/{colleague}/remove", "manager", 302),
+    Row("GET", "/projects/{project}/review", "reviewer"),
+    Row("GET", "/projects/{project}/export", "manager"),
+    Row("POST", "/projects/{project}/export", "manager", 302,
+        {"format": "coco", "status": "all", "key": "{uuid}"}),
+    Row("GET", "/projects/{project}/import", "manager"),
+    Row("POST", "/projects/{project}/import", "manager", 302,
+        upload("file", format="coco", kind="predictions")),
+    Row("GET", "/projects/{project}/jobs", "annotator"),
+    Row("GET", "/projects/{project}/prelabel", "manager"),
+    Row("POST", "/projects/{project}/prelabel", "manager", 302,
+        {"model": "{model}", "scope": "all", "min_score": "0", "max_proposals": "9"}),
+    Row("GET", "/jobs/{job}", "manager", but=OWN_JOBS_ONLY),
+    Row("POST", "/jobs/{job}/cancel", "manager", 302, but=OWN_JOBS_ONLY),
+    Row("POST", "/jobs/{failed}/retry", "manager", 302, but=OWN_JOBS_ONLY),
+    Row("GET", "/images/{image}/edit", "annotator"),
+    Row("GET", "/images/{image}/edit?annotation={theirs}", "annotator", but=COLLEAGUES),
+]  # fmt: skip
+
+ROWS = [*API, *PAGES]
+ROLES = ("annotator", "reviewer", "manager", "owner")
+OUTSIDE = ("stranger", "removed")
+"""Logged in and no member, one of them since a moment ago."""
+
+WHO = ("anonymous", "deactivated", *OUTSIDE, *ROLES)
+
+
+def expected(row: Row, who: str) -> int:
+    """The status that `who` gets."""
+    if who in row.but:
+        return row.but[who]
+    if row.least == "anybody":
+        return row.ok
+    if who in ("anonymous", "deactivated"):
+        return 401 if row in API else 302
+    if row.least == "anyone":
+        return row.ok
+    if who in OUTSIDE:
+        return 404
+    return row.ok if ROLES.index(who) >= ROLES.index(row.least) else 403

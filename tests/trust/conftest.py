@@ -1,0 +1,44 @@
+"""What the tests of trust share: a project with one of everything, and all that could change."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.conf import settings
+
+from tests.inference.conftest import store_image
+from tests.pages.conftest import _assets
+
+__all__ = ["_assets", "store_image"]
+
+NOT_COMPARED = {"sessions.Session"}
+
+
+def rows() -> dict[str, list[dict[str, Any]]]:
+    """Every row of every table but the sessions; of people, not when they last logged in."""
+    found = {
+        model._meta.label: list(model._default_manager.order_by("pk").values())
+        for model in apps.get_models()
+        if model._meta.label not in NOT_COMPARED
+    }
+    for user in found["annotations.User"]:
+        del user["last_login"]
+    return found
+
+
+def stored_files() -> list[tuple[str, int]]:
+    """The files of media and spool with their sizes."""
+    return [
+        (str(path.relative_to(root)), path.stat().st_size)
+        for root in (Path(settings.MEDIA_ROOT), settings.SPOOL_DIR)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    ]
+
+
+@pytest.fixture
+def everything(db) -> Callable[[], Any]:
+    """`everything()`: rows (jobs among them) and files as they are now."""
+    return lambda: (rows(), stored_files())
