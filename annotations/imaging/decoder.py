@@ -16,6 +16,7 @@ How pixels become 8-bit sRGB, upright:
   else JPEG (quality 95, 4:4:4) for a JPEG, PNG for all others, without metadata.
 """
 
+import contextlib
 import io
 import json
 import resource
@@ -196,11 +197,14 @@ def png_depth(source: Path) -> int:
 
 def limit(max_pixels: int) -> None:
     """Once, before the first image: a 100 MP image needs about four bytes × four copies."""
-    memory = 768 * 2**20 + 16 * max_pixels
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 2**30, 2 * 2**30))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for what, most in (
+        (resource.RLIMIT_AS, 768 * 2**20 + 16 * max_pixels),
+        (resource.RLIMIT_FSIZE, 2 * 2**30),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        with contextlib.suppress(ValueError):  # macOS has no limit of memory
+            resource.setrlimit(what, (most, most))
     Image.MAX_IMAGE_PIXELS = None  # checked in `check`, by the limit that was asked for
     ImageFile.LOAD_TRUNCATED_IMAGES = False
 
