@@ -20,7 +20,7 @@ const IMAGE_TEXTURE = 2048;
 const MARGIN = 8;
 const IMAGE_TILE = IMAGE_TEXTURE - 2 * MARGIN;
 /** Label pixels uploaded in one frame; a larger change is spread over frames. */
-const UPLOAD_PIXELS = 4 * 2 ** 20;
+const UPLOAD_PIXELS = 12 * 2 ** 20;
 
 interface ImageTile {
   readonly texture: WebGLTexture;
@@ -154,8 +154,11 @@ export class GlRenderer implements Renderer {
   resize(screen: Size, ratio: number): void {
     this.screen = screen;
     this.ratio = ratio;
-    this.canvas.width = Math.max(1, Math.round(screen.width * ratio));
-    this.canvas.height = Math.max(1, Math.round(screen.height * ratio));
+    const width = Math.max(1, Math.round(screen.width * ratio));
+    const height = Math.max(1, Math.round(screen.height * ratio));
+    // Each assignment makes another drawing buffer, also of the same size.
+    if (this.canvas.width !== width) this.canvas.width = width;
+    if (this.canvas.height !== height) this.canvas.height = height;
   }
 
   draw(camera: Camera): boolean {

@@ -41,7 +41,7 @@ export function App({ editor }: { editor: Editor }) {
         return;
       }
       if (keys === "Enter" && onControl(event)) return;
-      if (editor.pickByHotkey(event) || editor.keyToTool(event) || runKeys(commands, keys)) {
+      if (editor.keyToTool(event) || editor.pickByHotkey(event) || runKeys(commands, keys)) {
         event.preventDefault();
       }
     };

@@ -233,7 +233,15 @@ const POINTER_KEYS: readonly (readonly [string, string])[] = [
 
 export function KeysDialog() {
   const { commands } = useShared();
-  const groups: readonly Group[] = ["Tools", "Edit", "Proposals", "View", "Image", "Help"];
+  const groups: readonly Group[] = [
+    "Tools",
+    "Edit",
+    "Regions",
+    "Proposals",
+    "View",
+    "Image",
+    "Help",
+  ];
   return (
     <Modal title="Keyboard shortcuts" class="wide keys">
       <div class="key-groups">

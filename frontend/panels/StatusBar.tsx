@@ -1,3 +1,5 @@
+import { unlabeledPixels } from "../core/ops/regions";
+import * as actions from "./actions";
 import { useEditor } from "./context";
 import { CommandButton } from "./TopBar";
 
@@ -18,11 +20,32 @@ export function StatusBar() {
       )}
       <span class="coordinates">{point && `${Math.floor(point.x)}, ${Math.floor(point.y)}`}</span>
       <span class="clip">{category?.name ?? ""}</span>
+      <Unlabeled />
       <span class="grow" />
       <CommandButton id="view.out" />
       <span class="zoom">{scale < 0.1 ? (scale * 100).toFixed(1) : Math.round(scale * 100)} %</span>
       <CommandButton id="view.in" />
       <CommandButton id="view.fit" />
     </div>
+  );
+}
+
+/** How much of the picture has no category yet; a click goes to the next such place. */
+function Unlabeled() {
+  const editor = useEditor();
+  editor.changes.value;
+  const doc = editor.document.value;
+  if (!doc?.exclusive) return null;
+  const share = (100 * unlabeledPixels(doc)) / (doc.size.width * doc.size.height);
+  const words = share === 0 ? "0" : share < 0.1 ? "< 0.1" : share.toFixed(1);
+  return (
+    <button
+      type="button"
+      class="link"
+      data-tip="Go to the next unlabeled area  Shift+U"
+      onClick={() => actions.showUnlabeled(editor)}
+    >
+      {words} % unlabeled
+    </button>
   );
 }

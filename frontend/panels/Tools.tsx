@@ -130,6 +130,11 @@ export function ToolOptions() {
         </>
       )}
       {name === "assist" && <AssistModel />}
+      {editor.thinking.value && (
+        <span class="option" role="status">
+          <span class="spinner" aria-hidden="true" /> Looking…
+        </span>
+      )}
       <span class="hint clip">{HINTS[name] ?? ""}</span>
     </fieldset>
   );
@@ -138,7 +143,10 @@ export function ToolOptions() {
 const HINTS: Record<string, string> = {
   select: "Click a region; drag a vertex; Shift adds to the selection",
   polygon: "Click for vertices; Enter or a click on the first one closes; Esc cancels",
-  assist: "Click on the object; right click takes away; drag a box; Enter accepts",
+  assist:
+    "Click on the object; right click takes away; drag a box; Tab: other masks; Enter accepts",
+  split: "Draw a line across the selected region",
+  rectangle: "Drag from corner to corner",
   lasso: "Draw around the area",
   wand: "Click on the colour",
   bucket: "Click into the area to fill",

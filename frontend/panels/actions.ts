@@ -1,5 +1,6 @@
 import { ApiError, api } from "../api/client";
 import type { Display } from "../canvas/renderer";
+import * as ops from "../core/ops/regions";
 import { unionRect } from "../core/rect";
 import type { ToolEntry } from "../core/tools/registry";
 import type { Proposal, Rect } from "../core/types";
@@ -104,17 +105,8 @@ export function deleteRegions(editor: Editor, uuids: readonly string[]): void {
 }
 
 export function reorder(editor: Editor, to: "front" | "back"): void {
-  const chosen = new Set(editor.view.state.selection);
-  const title = to === "front" ? "Bring to the front" : "Send to the back";
-  editor.edit(title, (gesture, doc) => {
-    const others = doc.regions.filter(({ uuid }) => !chosen.has(uuid)).map(({ order }) => order);
-    const moved = doc.regions.filter(({ uuid }) => chosen.has(uuid));
-    const first =
-      to === "front" ? Math.max(0, ...others) + 1 : Math.min(0, ...others) - moved.length;
-    moved.forEach(({ uuid }, index) => {
-      gesture.update(uuid, { order: first + index });
-    });
-  });
+  const doc = editor.document.value;
+  if (doc && !doc.gesture) ops.reorder(doc, editor.view.state.selection, to);
 }
 
 /** Chooses what tools make; with the select tool, what the selected regions are. */
@@ -127,11 +119,13 @@ export function pickCategory(editor: Editor, categoryId: number): void {
 }
 
 export function setCategory(editor: Editor, uuids: readonly string[], categoryId: number): void {
-  if (uuids.length === 0) return;
-  const name = editor.categories.value.find(({ id }) => id === categoryId)?.name ?? "";
-  editor.edit(`Category: ${name}`, (gesture) => {
-    for (const uuid of uuids) gesture.update(uuid, { categoryId });
-  });
+  const doc = editor.document.value;
+  if (uuids.length === 0 || !doc || doc.gesture || !editor.editable.value) return;
+  try {
+    ops.setCategory(doc, uuids, categoryId);
+  } catch (error) {
+    toastError(error);
+  }
 }
 
 export function toggleHidden(editor: Editor, uuids: readonly string[]): void {
@@ -180,6 +174,16 @@ export function showSelection(editor: Editor): void {
     box = unionRect(box, editor.document.value?.region(uuid)?.bbox ?? null);
   }
   if (box) editor.stage.viewport.show(box);
+}
+
+/** Goes on from the middle of the screen, in reading order. */
+export function showUnlabeled(editor: Editor): void {
+  const doc = editor.document.value;
+  if (!doc) return;
+  const area = ops.nextUnlabeled(doc, editor.lastUnlabeled);
+  editor.lastUnlabeled = area;
+  if (area) editor.stage.viewport.show(area);
+  else toast("Every pixel is labeled.");
 }
 
 /** Moves the view only when the box is not on the screen or too small to see. */

@@ -2,9 +2,10 @@ import { TOOLS } from "../core/tools/registry";
 import * as actions from "./actions";
 import type { Editor } from "./editor";
 import type { IconName } from "./icons";
+import { regionCommands } from "./regionCommands";
 import { toast } from "./toasts";
 
-export type Group = "Tools" | "Edit" | "Proposals" | "View" | "Image" | "Help";
+export type Group = "Tools" | "Edit" | "Regions" | "Proposals" | "View" | "Image" | "Help";
 
 export interface Command {
   readonly id: string;
@@ -147,6 +148,7 @@ export function makeCommands(editor: Editor): readonly Command[] {
       enabled: () => selected() && !editor.document.value?.exclusive,
       run: () => actions.reorder(editor, "back"),
     },
+    ...regionCommands(editor),
     {
       id: "edit.cancel",
       title: "Cancel, or select nothing",

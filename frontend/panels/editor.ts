@@ -88,6 +88,10 @@ export class Editor {
     const workspace = this.workspace.value;
     return !!workspace && (workspace.annotation?.editable ?? true);
   });
+  /** The prompt engine is being asked. */
+  readonly thinking = signal(false);
+  /** Where the search for unlabeled pixels goes on. */
+  lastUnlabeled: Point | null = null;
   readonly saving = new Saving();
   readonly painter = new Painter();
   readonly stage: Stage;
@@ -219,6 +223,7 @@ export class Editor {
     this.picture = null;
     this.pictureMissing.value = true;
     this.activeProposal.value = null;
+    this.lastUnlabeled = null;
     this.painter.highlighted = null;
     this.stage.setImage(null, null, { width: 1, height: 1 });
   }
@@ -421,12 +426,17 @@ export class Editor {
       pixels: (window: Rect) => this.picture?.pixels(window) ?? null,
       segment: async (prompts) => {
         const { points, box, mask } = prompts;
-        const reply = await api.segment(this.workspace.value?.image.id ?? 0, {
-          model: this.model.value || null,
-          points: [...points],
-          box: box && [box.x, box.y, box.width, box.height],
-          mask: mask && { size: [...mask.size], counts: mask.counts },
-        });
+        this.thinking.value = true;
+        const reply = await api
+          .segment(this.workspace.value?.image.id ?? 0, {
+            model: this.model.value || null,
+            points: [...points],
+            box: box && [box.x, box.y, box.width, box.height],
+            mask: mask && { size: [...mask.size], counts: mask.counts },
+          })
+          .finally(() => {
+            this.thinking.value = false;
+          });
         const { width, height } = doc.size;
         return reply.candidates.map(({ mask: { counts }, score }) => ({
           mask: { size: [height, width] as const, counts },

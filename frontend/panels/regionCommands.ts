@@ -1,0 +1,97 @@
+import type { Document } from "../core/document";
+import type { Mask } from "../core/mask";
+import { fillHoles, grow, removeIslands, shrink, smooth } from "../core/ops/morphology";
+import * as ops from "../core/ops/regions";
+import * as actions from "./actions";
+import type { Command } from "./commands";
+import type { Editor } from "./editor";
+import { toast, toastError } from "./toasts";
+
+/** Parts of fewer pixels are islands. */
+const ISLAND = 64;
+/** Image pixels: how far outlines may be from the mask that they replace. */
+const TOLERANCE = 1;
+/** Image pixels: gaps up to this width are closed when a region is fitted to its neighbours. */
+const GAP = 8;
+
+/** What can be done with the selected regions besides drawing. */
+export function regionCommands(editor: Editor): readonly Command[] {
+  const { view } = editor;
+  const doc = () => editor.document.value;
+  const chosen = () => view.state.selection;
+  const free = () =>
+    editor.editable.value &&
+    chosen().length > 0 &&
+    chosen().every((uuid) => {
+      const region = doc()?.region(uuid);
+      return region && !view.isLocked(region);
+    });
+  const separate = () => free() && doc()?.kind === "instance";
+
+  const command = (
+    id: string,
+    title: string,
+    keys: readonly string[],
+    enabled: () => boolean,
+    act: (doc: Document, uuids: readonly string[]) => void,
+  ): Command => ({
+    id: `region.${id}`,
+    title,
+    group: "Regions",
+    keys,
+    enabled,
+    run: () => {
+      const open = doc();
+      if (!open || open.gesture) return;
+      try {
+        act(open, chosen());
+      } catch (error) {
+        toastError(error, title);
+      }
+    },
+  });
+  const each = (id: string, title: string, change: (mask: Mask) => Mask): Command =>
+    command(id, title, [], free, (open, uuids) =>
+      ops.changeMasks(open, title, uuids, change, view.mayPaint(open)),
+    );
+
+  return [
+    command("merge", "Merge", ["M"], () => free() && chosen().length > 1, ops.merge),
+    command(
+      "subtract",
+      "Subtract the others from the first",
+      ["Shift+M"],
+      () => free() && chosen().length > 1,
+      ops.subtract,
+    ),
+    command("duplicate", "Duplicate", ["Ctrl+D"], separate, (open, uuids) =>
+      view.select(...ops.duplicate(open, uuids)),
+    ),
+    command("parts", "Make each part a region", [], free, (open, uuids) =>
+      view.select(...uuids, ...uuids.flatMap((uuid) => ops.splitParts(open, uuid))),
+    ),
+    command("trim", "Fit to the neighbours", ["J"], free, (open, uuids) => {
+      for (const uuid of uuids) ops.trimToNeighbours(open, uuid, GAP);
+    }),
+    each("holes", "Fill holes", (mask) => fillHoles(mask)),
+    each("islands", `Remove parts under ${ISLAND} px`, (mask) => removeIslands(mask, ISLAND)),
+    each("smooth", "Smooth", (mask) => smooth(mask, 2)),
+    each("grow", "Grow by 1 px", (mask) => grow(mask, 1)),
+    each("shrink", "Shrink by 1 px", (mask) => shrink(mask, 1)),
+    command("toMask", "Convert to a mask", [], separate, (open, uuids) => {
+      for (const uuid of uuids) ops.convertToMask(open, uuid);
+    }),
+    command("toPolygons", "Convert to polygons", [], separate, (open, uuids) => {
+      const worst = Math.min(...uuids.map((uuid) => ops.convertToPolygons(open, uuid, TOLERANCE)));
+      toast(`The polygons cover the mask with an IoU of ${worst.toFixed(3)}.`);
+    }),
+    {
+      id: "region.unlabeled",
+      title: "Go to the next unlabeled area",
+      group: "View",
+      keys: ["Shift+U"],
+      enabled: () => doc()?.exclusive ?? false,
+      run: () => actions.showUnlabeled(editor),
+    },
+  ];
+}
