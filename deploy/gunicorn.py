@@ -1,6 +1,11 @@
 """gunicorn behind the proxy. WEB_PROCESSES and WEB_THREADS fit it to the host."""
 
 import os
+import tempfile
+
+# Where the web processes count together (see annotations/pages/metrics.py). prometheus_client looks
+# for it when it is first imported.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="labeler-metrics-")
 
 bind = f"0.0.0.0:{os.environ.get('PORT', '8000')}"
 worker_class = "gthread"
@@ -12,5 +17,12 @@ max_requests = 10_000
 max_requests_jitter = 1_000
 # The proxy's X-Forwarded-For is trusted: nobody else reaches this port.
 forwarded_allow_ips = "*"
-accesslog = "-"
+# The application itself logs requests as JSON (see labeler/logging.py).
+accesslog = None if os.environ.get("LOG_FORMAT") == "json" else "-"
 control_socket_disable = True
+
+
+def child_exit(server, worker) -> None:
+    from prometheus_client import multiprocess
+
+    multiprocess.mark_process_dead(worker.pid)

@@ -6,6 +6,8 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from labeler import logging
+
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
 if env.bool("READ_DOTENV", default=True):
@@ -53,7 +55,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    # First, so that static files carry the headers too: a worker script needs its own COEP.
+    "labeler.logging.RequestIdMiddleware",
+    "annotations.pages.metrics.MetricsMiddleware",
+    # Before WhiteNoise: static files carry the headers too; a worker script needs its own COEP.
     "annotations.pages.middleware.SecurityHeadersMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -225,6 +229,7 @@ JOB_TASKS = {
     "ingest": ("annotations.tasks.run_ingest", "io"),
     "import": ("annotations.tasks.run_import", "io"),
     "export": ("annotations.tasks.run_export", "io"),
+    "release": ("annotations.tasks.run_release", "io"),
     "prelabel": ("inference.tasks.run_prelabel", "batch"),
 }
 JOB_LEASE_SECONDS = env.int("JOB_LEASE_SECONDS", default=60)
@@ -265,10 +270,7 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 USE_TZ = True
 USE_I18N = False
 
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-}
+LOGGING = logging.configuration(
+    env.str("LOG_FORMAT", default="line"), env.str("LOG_LEVEL", default="INFO")
+)
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")

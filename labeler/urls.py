@@ -8,6 +8,7 @@ urlpatterns = [
     path("api/", include("annotations.api.urls")),
     path("api/", include("inference.api.urls")),
     re_path(r"^api/", not_found),
+    path("", include("annotations.pages.health")),
     path("", include("annotations.pages.urls")),
     path("", include("inference.pages.urls")),
 ]

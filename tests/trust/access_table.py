@@ -142,6 +142,10 @@ API = [
 CATEGORY = {"name": "bus", "color": "#112233", "is_thing": "True"}
 
 PAGES = [
+    Row("GET", "/healthz", "anybody"),
+    Row("GET", "/readyz", "anybody"),
+    # From this machine, as here; tests/trust/test_operations.py has the others.
+    Row("GET", "/metrics", "anybody"),
     # Whoever is logged in is led on.
     Row("GET", "/login", "anybody", 302, but={"anonymous": 200, "deactivated": 200}),
     Row("POST", "/login", "anybody", 302, {"username": "stranger", "password": "open sesame"}),

@@ -1,0 +1,87 @@
+"""What whoever runs an installation wants to know: queues, waiting times, models, reachability."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from celery import current_app
+from django.core.files.storage import default_storage
+from django.db import connection
+from django.db.models import Count, Min, Q, Sum
+from django.utils import timezone
+
+from annotations.models import Job, Prediction
+
+RECENT = timedelta(minutes=5)
+NEWEST = 5000
+BROKER_SECONDS = 2
+
+
+def queues() -> dict[str, dict[str, float]]:
+    """By kind of job: how many are `queued` and `running`, and the `age` of the oldest of those.
+
+    Ages are seconds since the job was asked for, 0 where there is none.
+    """
+    now = timezone.now()
+    empty = {"queued": 0.0, "running": 0.0, "age": 0.0}
+    found = {str(kind): dict(empty) for kind in Job.Kind.values}
+    rows = (
+        Job.objects.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
+        .order_by()
+        .values("kind")
+        .annotate(
+            queued=Count("pk", filter=Q(state=Job.State.QUEUED)),
+            running=Count("pk", filter=Q(state=Job.State.RUNNING)),
+            oldest=Min("created_at"),
+        )
+    )
+    for row in rows:
+        age = max(0.0, (now - row["oldest"]).total_seconds())
+        found[row["kind"]] = {"queued": row["queued"], "running": row["running"], "age": age}
+    return found
+
+
+def model_throughput() -> list[dict[str, Any]]:
+    """By model: `images` predicted in the last RECENT, and the engine's `seconds` for them.
+
+    Looks at the NEWEST predictions only, so that it costs the same in a large installation.
+    """
+    newest = Prediction.objects.order_by("-pk").values("pk")[:NEWEST]
+    rows = Prediction.objects.filter(
+        pk__in=list(newest.values_list("pk", flat=True)),
+        job__isnull=False,
+        created_at__gte=timezone.now() - RECENT,
+    )
+    totals = rows.order_by().values("model").annotate(images=Count("pk"), engine=Sum("seconds"))
+    return [
+        {"model": row["model"], "images": row["images"], "seconds": row["engine"]} for row in totals
+    ]
+
+
+def check_database() -> None:
+    """Raises where the database does not answer."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def check_storage() -> None:
+    """Raises where files cannot be reached or, in a folder, not be written."""
+    try:
+        folder = Path(default_storage.path(""))
+    except NotImplementedError:  # an object store
+        default_storage.exists("readiness")
+        return
+    while not folder.exists():
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError("The media folder cannot be written.")
+
+
+def check_broker() -> None:
+    """Raises where the broker does not answer."""
+    with current_app.connection_for_write(connect_timeout=BROKER_SECONDS) as broker:
+        broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
+
+
+CHECKS = {"database": check_database, "storage": check_storage, "broker": check_broker}
