@@ -26,6 +26,8 @@ export interface ViewState {
   readonly brushPressure: boolean;
   /** 0…255 per colour channel. */
   readonly wandTolerance: number;
+  /** Image pixels on a side of a superpixel, about. */
+  readonly superpixelSize: number;
   /** Screen pixels within which a vertex snaps to another; 0 is off. */
   readonly snapDistance: number;
   /** Vertices at the same place move together. */
@@ -48,6 +50,7 @@ const INITIAL: ViewState = {
   brushShape: "round",
   brushPressure: true,
   wandTolerance: 24,
+  superpixelSize: 24,
   snapDistance: 8,
   sharedBorders: true,
 };

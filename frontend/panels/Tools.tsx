@@ -16,7 +16,12 @@ const ICONS: Record<string, IconName> = {
   wand: "wand",
   assist: "assist",
   split: "scissors",
+  superpixel: "superpixel",
+  livewire: "livewire",
 };
+
+/** Tools that keep to the unlabeled pixels when they are told to. */
+const PAINTERS = ["polygon", "rectangle", "lasso", "bucket", "wand", "superpixel", "livewire"];
 
 export function ToolBar() {
   const editor = useEditor();
@@ -53,9 +58,10 @@ export function ToolOptions() {
   const set = editor.view.set.bind(editor.view);
   const tool = TOOLS.find((one) => one.name === name);
   const brush = name === "brush" || name === "eraser";
-  const paints = brush || ["polygon", "rectangle", "lasso", "bucket", "wand"].includes(name);
+  const paints = brush || PAINTERS.includes(name);
   if (!editor.editable.value) return <ReadOnlyStrip />;
   const category = editor.categories.value.find(({ id }) => id === state.categoryId);
+  const doc = editor.document.value;
   return (
     <fieldset class="options" aria-label={`Options of ${tool?.title ?? "the tool"}`}>
       <span class="option-title">
@@ -108,6 +114,16 @@ export function ToolOptions() {
           onInput={(wandTolerance) => set({ wandTolerance })}
         />
       )}
+      {name === "superpixel" && (
+        <Slider
+          label="Patch size"
+          min={4}
+          max={128}
+          value={state.superpixelSize}
+          suffix=" px"
+          onInput={(superpixelSize) => set({ superpixelSize })}
+        />
+      )}
       {paints && name !== "eraser" && (
         <Check
           label="Only unlabeled pixels"
@@ -115,7 +131,7 @@ export function ToolOptions() {
           set={(on) => set({ onlyUnlabeled: on })}
         />
       )}
-      {name === "polygon" && (
+      {(name === "polygon" || name === "select") && doc?.kind === "instance" && (
         <>
           <Check
             label="Snap"
@@ -141,7 +157,10 @@ export function ToolOptions() {
 }
 
 const HINTS: Record<string, string> = {
-  select: "Click a region; drag a vertex; Shift adds to the selection",
+  select:
+    "Click a region; drag vertices and edges; Ctrl parts shared ones; Shift adds to the selection",
+  superpixel: "Click or drag over patches; right button erases; + and - change their size",
+  livewire: "Click along the edge; Enter closes; Backspace takes back; Shift is straight",
   polygon: "Click for vertices; Enter or a click on the first one closes; Esc cancels",
   assist:
     "Click on the object; right click takes away; drag a box; Tab: other masks; Enter accepts",

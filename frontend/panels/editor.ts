@@ -11,6 +11,7 @@ import type { ToolContext } from "../core/tools/context";
 import { TOOLS } from "../core/tools/registry";
 import type { Category, Change, Point, Rect, StoredRegion, Tool } from "../core/types";
 import { View, type ViewState } from "../core/view";
+import { SuperpixelCutter } from "../workers/superpixels";
 import { pickCategory } from "./actions";
 import { Painter } from "./colors";
 import { hotkeyOf } from "./keys";
@@ -46,6 +47,7 @@ const KEPT = [
   "brushShape",
   "brushPressure",
   "wandTolerance",
+  "superpixelSize",
   "snapDistance",
   "sharedBorders",
   "onlyUnlabeled",
@@ -94,6 +96,7 @@ export class Editor {
   lastUnlabeled: Point | null = null;
   readonly saving = new Saving();
   readonly painter = new Painter();
+  private readonly superpixels = new SuperpixelCutter();
   readonly stage: Stage;
   private readonly input: Input;
   private tool: Tool | null = null;
@@ -424,6 +427,10 @@ export class Editor {
         return editor.stage.viewport.camera.scale;
       },
       pixels: (window: Rect) => this.picture?.pixels(window) ?? null,
+      superpixels: async (window, spacing) => {
+        const rgba = this.picture?.pixels(window);
+        return rgba ? this.superpixels.cut({ rgba, window, spacing }) : null;
+      },
       segment: async (prompts) => {
         const { points, box, mask } = prompts;
         this.thinking.value = true;

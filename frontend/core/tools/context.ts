@@ -1,4 +1,5 @@
 import type { Document } from "../document";
+import type { Superpixels } from "../superpixels";
 import type { Candidate, Category, Prompts, Rect } from "../types";
 import type { View } from "../view";
 
@@ -11,6 +12,8 @@ export interface ToolContext {
   readonly scale: number;
   /** RGBA of that window of the image, row-major, 4 bytes a pixel; null while it is not there yet. */
   pixels(window: Rect): Uint8ClampedArray | null;
+  /** Cuts that window of the image into patches; null while it is not there yet. */
+  superpixels(window: Rect, spacing: number): Promise<Superpixels | null>;
   /** Asks the prompt engine; rejects with an Error in plain words. */
   segment(prompts: Prompts): Promise<readonly Candidate[]>;
   /** The overlays changed without input (an answer arrived). */

@@ -3,13 +3,14 @@ import { createAssist } from "./assist";
 import { createBrush, createEraser } from "./brush";
 import { createBucket } from "./bucket";
 import type { ToolContext } from "./context";
-
 import { createLasso } from "./lasso";
+import { createLiveWire } from "./livewire";
 import { createPan } from "./pan";
 import { createPolygon } from "./polygon";
 import { createRectangle } from "./rectangle";
 import { createSelect } from "./select";
 import { createSplit } from "./split";
+import { createSuperpixel } from "./superpixel";
 import { createWand } from "./wand";
 
 export interface ToolEntry {
@@ -32,6 +33,14 @@ export const TOOLS: readonly ToolEntry[] = [
   { name: "lasso", title: "Lasso", hotkey: "l", kinds: ALL, create: createLasso },
   { name: "bucket", title: "Bucket fill", hotkey: "g", kinds: ALL, create: createBucket },
   { name: "wand", title: "Magic wand", hotkey: "w", kinds: ALL, create: createWand },
+  {
+    name: "superpixel",
+    title: "Superpixels",
+    hotkey: "s",
+    kinds: ALL,
+    create: createSuperpixel,
+  },
+  { name: "livewire", title: "Live wire", hotkey: "q", kinds: ALL, create: createLiveWire },
   { name: "assist", title: "Assist", hotkey: "a", kinds: ALL, create: createAssist },
   {
     name: "split",
