@@ -167,11 +167,11 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--objects", type=int, default=60, help="per folder, drawn with seed 0")
-    parser.add_argument("--min-area", type=int, default=0, help="pixels; 0: 1000 (COCO), 30")
+    parser.add_argument("--min-area", type=int, default=0, help="pixels; 0: 1000 (COCO), 100")
     parser.add_argument("--no-grabcut", action="store_true")
     options = parser.parse_args(arguments)
     for folder in options.folders:
-        least = options.min_area or (1000 if (folder / "instances.json").exists() else 30)
+        least = options.min_area or (1000 if (folder / "instances.json").exists() else 100)
         objects = [(path, mask) for path, masks in read_folder(folder, least) for mask in masks]
         random.Random(0).shuffle(objects)  # noqa: S311
         chosen = objects[: options.objects]

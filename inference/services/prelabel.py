@@ -18,6 +18,7 @@ from annotations.errors import Conflict, ServiceError
 from annotations.models import Category, Image, Job, JobItem, Prediction, Project, Proposal
 from annotations.models.projects import Role
 from annotations.services import jobs
+from annotations.services.ingest import refuse_archived
 from annotations.services.jobs import JobRun
 from inference.engines.base import Detection, Detector, OutOfMemoryError
 from inference.engines.base import Image as Raster
@@ -54,8 +55,7 @@ def start_prelabel(
     asked again while it is queued or running is the same job. ServiceError 400 names what is wrong.
     """
     require(user, project, Role.MANAGER)
-    if project.archived_at:
-        raise Conflict("archived", "The project is archived.", hint="An owner can bring it back.")
+    refuse_archived(project)
     model = get_model(model.pk, "detector")
     params = {
         "model": model.name,

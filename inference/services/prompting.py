@@ -5,6 +5,7 @@ answer from a worker of the queue `interactive`; where none does in time, the pe
 the editor stays usable.
 """
 
+import contextlib
 import math
 import threading
 import time
@@ -31,7 +32,7 @@ from inference.services.loading import engine_of
 from inference.services.rasters import raster
 
 MAX_POINTS = 200
-REPLY_SECONDS = 25
+REPLY_SECONDS = 15
 KEEP_BYTES = 256 * 2**20
 EMBED_AGAIN_SECONDS = 60
 QUEUE = "interactive"
@@ -186,7 +187,7 @@ def _ask_worker(image: Image, model: ModelVersion, prompts: dict[str, Any]) -> l
         reply = result.get(timeout=REPLY_SECONDS, interval=0.02)
     except NoReply:
         raise no_worker from None
-    finally:
+    with contextlib.suppress(OSError):
         result.forget()
     if "error" in reply:
         body = reply["error"]

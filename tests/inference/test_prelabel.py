@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.utils import timezone
 
 from annotations.errors import ServiceError
 from annotations.masks import rle
@@ -177,6 +178,12 @@ def test_no_class_has_a_categorys_name(make_project, manager, fake, store_image)
     with pytest.raises(ServiceError) as caught:
         start_prelabel(manager, project, fake)
     assert caught.value.field == "category_map"
+
+
+def test_an_archived_project_is_refused(project, manager, fake, images):
+    project.archived_at = timezone.now()
+    with pytest.raises(ServiceError, match="archived"):
+        start_prelabel(manager, project, fake)
 
 
 def test_a_model_that_was_replaced_meanwhile_fails_the_job(project, manager, fake, images):
