@@ -1,6 +1,7 @@
 """gunicorn behind the proxy. WEB_PROCESSES and WEB_THREADS fit it to the host."""
 
 import os
+import shutil
 import tempfile
 
 # Where the web processes count together (see annotations/pages/metrics.py). prometheus_client looks
@@ -26,3 +27,7 @@ def child_exit(server, worker) -> None:
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)
+
+
+def on_exit(server) -> None:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

@@ -32,31 +32,28 @@ class RequestIdMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        token = _id.set(request_id)
+        _id.set(request_id)  # until the thread's next request: Django logs after this returned
         begun = time.perf_counter()
-        try:
-            response = self.get_response(request)
-            response["X-Request-ID"] = request_id
-            _log.info(
-                "%s %s %s",
-                request.method,
-                request.path,
-                response.status_code,
-                extra={
-                    "method": request.method,
-                    "path": request.path,
-                    "status": response.status_code,
-                    "milliseconds": round(1000 * (time.perf_counter() - begun), 1),
-                    "user": getattr(getattr(request, "user", None), "pk", None),
-                },
-            )
-        finally:
-            _id.reset(token)
+        response = self.get_response(request)
+        response["X-Request-ID"] = request_id
+        _log.info(
+            "%s %s %s",
+            request.method,
+            request.path,
+            response.status_code,
+            extra={
+                "method": request.method,
+                "path": request.path,
+                "status": response.status_code,
+                "milliseconds": round(1000 * (time.perf_counter() - begun), 1),
+                "user": getattr(getattr(request, "user", None), "pk", None),
+            },
+        )
         return response
 
 
 class RequestIdFilter(logging.Filter):
-    """Puts the id of the request in hand, `-` where there is none, into each record."""
+    """Puts the id of the thread's request, `-` where there was none, into each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = _id.get()
@@ -105,5 +102,7 @@ def configuration(form: str, level: str) -> dict[str, Any]:
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             "labeler.requests": {"level": "INFO" if form == "json" else "WARNING"},
+            # Its lines about refused requests would say the same again.
+            "django.request": {"level": "ERROR" if form == "json" else "WARNING"},
         },
     }

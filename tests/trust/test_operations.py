@@ -4,6 +4,7 @@ import json
 import logging.config
 import os
 import re
+import threading
 from datetime import timedelta
 
 import pytest
@@ -159,6 +160,7 @@ class TestLogs:
             headers = {"X-Request-ID": "request-12345"}
             client.get("/api/projects?after=secret", headers=headers)
             logging.getLogger("any").error("a\nb %s", {"c": 1})
+            threading.Thread(target=logging.getLogger("thread").error, args=["x"]).start()
         finally:
             logging.config.dictConfig(configuration("line", "INFO"))
         lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
@@ -172,7 +174,8 @@ class TestLogs:
         assert request["milliseconds"] > 0
         assert "secret" not in json.dumps(request)
         [other] = [line for line in lines if line["logger"] == "any"]
-        assert (other["message"], other["request_id"]) == ("a\nb {'c': 1}", "-")
+        assert (other["message"], other["request_id"]) == ("a\nb {'c': 1}", "request-12345")
+        assert lines[-1]["request_id"] == "-"
 
 
 def test_another_form_of_logs_is_refused():
@@ -196,6 +199,9 @@ def test_web_processes_count_together_and_log_json():
         assert len(lines) == 20
         assert {json.loads(line)["status"] for line in lines} == {401}
     finally:
+        web = app.processes.pop("web")
+        web.terminate()
+        web.wait(timeout=30)
         app.stop()
 
 
