@@ -93,8 +93,11 @@ export function nearestEdge(
   return best;
 }
 
+const NONE: readonly Polygon[] = [];
+
+/** Always the same array for the same region; empty for a mask. */
 export function polygonsOf(region: Region): readonly Polygon[] {
-  return region.geometry.type === "polygons" ? region.geometry.polygons : [];
+  return region.geometry.type === "polygons" ? region.geometry.polygons : NONE;
 }
 
 function contains(box: Rect, x: number, y: number): boolean {

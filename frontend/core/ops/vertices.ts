@@ -1,17 +1,15 @@
 import type { VertexRef } from "../hittest";
 import type { Point, Polygon, Ring } from "../types";
 
-/** Polygons with one ring replaced; null takes the ring away, and an outside takes its holes along. */
+/** Polygons with one ring replaced. */
 function withRing(
   polygons: readonly Polygon[],
   { polygon, ring }: Pick<VertexRef, "polygon" | "ring">,
-  points: Ring | null,
+  points: Ring,
 ): Polygon[] {
-  return polygons.flatMap((rings, p) => {
-    if (p !== polygon) return [rings];
-    if (points) return [rings.map((old, r) => (r === ring ? points : old))];
-    return ring === 0 ? [] : [rings.filter((_, r) => r !== ring)];
-  });
+  return polygons.map((rings, p) =>
+    p === polygon ? rings.map((old, r) => (r === ring ? points : old)) : rings,
+  );
 }
 
 export function moveVertex(polygons: readonly Polygon[], ref: VertexRef, to: Point): Polygon[] {
@@ -28,11 +26,94 @@ export function insertVertex(polygons: readonly Polygon[], ref: VertexRef, at: P
   return withRing(polygons, ref, points);
 }
 
-/** A ring left with two vertices goes too; no polygons are left when that was the last outside. */
-export function deleteVertex(polygons: readonly Polygon[], ref: VertexRef): Polygon[] {
-  const points = [...polygons[ref.polygon]![ref.ring]!];
-  points.splice(ref.index * 2, 2);
-  return withRing(polygons, ref, points.length < 6 ? null : points);
+/** Vertices at most that far apart (pixels) are one place. */
+const SAME_PLACE = 0.01;
+
+function samePlace(a: Point, b: Point): boolean {
+  return Math.hypot(a.x - b.x, a.y - b.y) <= SAME_PLACE;
+}
+
+/** The vertex, or the first one of the edge, and the one after it. */
+export function edgeAt(
+  polygons: readonly Polygon[],
+  { polygon, ring, index }: Omit<VertexRef, "uuid">,
+): [Point, Point] {
+  const points = polygons[polygon]![ring]!;
+  const next = (index * 2 + 2) % points.length;
+  return [
+    { x: points[index * 2]!, y: points[index * 2 + 1]! },
+    { x: points[next]!, y: points[next + 1]! },
+  ];
+}
+
+/** Every vertex at one of the places. */
+export function verticesAt(
+  uuid: string,
+  polygons: readonly Polygon[],
+  places: readonly Point[],
+): VertexRef[] {
+  return refs(uuid, polygons).filter((ref) => {
+    const [vertex] = edgeAt(polygons, ref);
+    return places.some((place) => samePlace(place, vertex));
+  });
+}
+
+/** Every edge between the two places, in either direction. */
+export function edgesBetween(
+  uuid: string,
+  polygons: readonly Polygon[],
+  [a, b]: readonly [Point, Point],
+): VertexRef[] {
+  return refs(uuid, polygons).filter((ref) => {
+    const [from, to] = edgeAt(polygons, ref);
+    return (samePlace(from, a) && samePlace(to, b)) || (samePlace(from, b) && samePlace(to, a));
+  });
+}
+
+/** Without all vertices at the place; the same polygons where there are none. */
+export function dropVertices(polygons: readonly Polygon[], place: Point): readonly Polygon[] {
+  const any = verticesAt("", polygons, [place]).length > 0;
+  return any ? keepVertices(polygons, (vertex) => !samePlace(vertex, place)) : polygons;
+}
+
+/** All vertices at `from` come to `to`; those that then follow each other in one place are one. */
+export function joinVertices(
+  polygons: readonly Polygon[],
+  from: readonly Point[],
+  to: Point,
+): readonly Polygon[] {
+  const found = verticesAt("", polygons, from);
+  if (found.length === 0) return polygons;
+  const joined = found.reduce<readonly Polygon[]>((now, ref) => moveVertex(now, ref, to), polygons);
+  return keepVertices(joined, (vertex, before) => vertex.x !== before.x || vertex.y !== before.y);
+}
+
+/** Rings left with two vertices go, and an outside takes its holes along. */
+function keepVertices(
+  polygons: readonly Polygon[],
+  keep: (vertex: Point, before: Point) => boolean,
+): Polygon[] {
+  return polygons.flatMap((rings) => {
+    const [outside, ...holes] = rings.map((points) => {
+      const kept: number[] = [];
+      for (let i = 0; i < points.length; i += 2) {
+        const j = (i + points.length - 2) % points.length;
+        const vertex = { x: points[i]!, y: points[i + 1]! };
+        if (keep(vertex, { x: points[j]!, y: points[j + 1]! })) kept.push(vertex.x, vertex.y);
+      }
+      return kept;
+    });
+    if (!outside || outside.length < 6) return [];
+    return [[outside, ...holes.filter((points) => points.length >= 6)]];
+  });
+}
+
+function refs(uuid: string, polygons: readonly Polygon[]): VertexRef[] {
+  return polygons.flatMap((rings, polygon) =>
+    rings.flatMap((points, ring) =>
+      Array.from({ length: points.length / 2 }, (_, index) => ({ uuid, polygon, ring, index })),
+    ),
+  );
 }
 
 export function movePolygons(polygons: readonly Polygon[], dx: number, dy: number): Polygon[] {

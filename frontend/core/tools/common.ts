@@ -1,5 +1,5 @@
 import type { Gesture } from "../gesture";
-import { nearestVertex } from "../hittest";
+import { nearestEdge, nearestVertex } from "../hittest";
 import type { Mask } from "../mask";
 import { rasterize } from "../rasterize";
 import type { Nib, Spans } from "../spans";
@@ -172,7 +172,7 @@ function cutHole({ doc, view, notify }: ToolContext, ring: Ring, filled: Mask): 
   return true;
 }
 
-/** The point, or the vertex of a visible polygon that it snaps to. */
+/** The point, or the vertex, or else the edge, of a visible polygon that it snaps to. */
 export function snap(
   { doc, view, scale }: ToolContext,
   point: Point,
@@ -181,7 +181,7 @@ export function snap(
   const reach = view.state.snapDistance / scale;
   if (reach <= 0) return point;
   const regions = doc.regions.filter((region) => view.isVisible(region) && !except(region));
-  const hit = nearestVertex(regions, point, reach);
+  const hit = nearestVertex(regions, point, reach) ?? nearestEdge(regions, point, reach);
   return hit ? { x: hit.x, y: hit.y } : point;
 }
 

@@ -1,5 +1,6 @@
 import type { Gesture } from "../gesture";
 import {
+  nearestEdge,
   nearestMidpoint,
   nearestVertex,
   polygonsOf,
@@ -9,7 +10,16 @@ import {
   type VertexRef,
 } from "../hittest";
 import type { Mask } from "../mask";
-import { deleteVertex, insertVertex, movePolygons, moveVertex } from "../ops/vertices";
+import {
+  dropVertices,
+  edgeAt,
+  edgesBetween,
+  insertVertex,
+  joinVertices,
+  movePolygons,
+  moveVertex,
+  verticesAt,
+} from "../ops/vertices";
 import { unionRect } from "../rect";
 import type {
   Modifiers,
@@ -24,14 +34,22 @@ import type {
 import { clampPoint, DRAG, distance, HIT, snap } from "./common";
 import type { ToolContext } from "./context";
 
-/** Vertices at most that far apart (pixels) are one place, moved together. */
-const SAME_PLACE = 0.01;
+/** Screen pixels within which an edge is hit. */
+const EDGE = 4;
+
+/** What of a polygon is under the pointer: a new vertex would come in the middle of an edge. */
+interface Grip {
+  readonly kind: "vertex" | "middle" | "edge";
+  readonly hit: VertexHit;
+}
 
 type Drag =
   | {
-      readonly kind: "vertex";
+      readonly kind: "vertices";
       readonly moved: ReadonlyMap<string, Moved>;
-      readonly shown: VertexRef;
+      readonly start: Point;
+      /** Whether what is dragged is one place, which snaps to others. */
+      readonly snaps: boolean;
     }
   | { readonly kind: "regions"; readonly start: Point; readonly moved: ReadonlyMap<string, Moved> }
   | { readonly kind: "box"; readonly start: Point; end: Point; readonly add: boolean };
@@ -45,9 +63,10 @@ interface Moved {
 }
 
 /**
- * Selects, moves and deletes regions, and edits the vertices of the selected polygons: dragging a
- * vertex moves it (with all that share its place), dragging the middle of an edge adds one, Alt and a
- * click or Delete takes one away. A further click on the same place selects what lies below.
+ * Selects, moves and deletes regions, and edits the selected polygons: dragging moves a vertex or an
+ * edge, dragging the middle of an edge adds a vertex, Alt and a click or Delete takes a vertex away
+ * and makes an edge a vertex. What neighbours share changes with it, unless Ctrl is held. A further
+ * click on the same place selects what lies below.
  */
 class SelectTool implements Tool {
   readonly name = "select";
@@ -57,9 +76,9 @@ class SelectTool implements Tool {
   private pressedSelected = false;
   private modifiers: Modifiers = { shift: false, alt: false, ctrl: false };
   private drag: Drag | null = null;
-  private grabbed: { hit: VertexHit; isNew: boolean } | null = null;
+  private grabbed: Grip | null = null;
   private gesture: Gesture | null = null;
-  private active: VertexRef | null = null;
+  private active: { readonly kind: "vertex" | "edge"; readonly ref: VertexRef } | null = null;
   private hover: Point | null = null;
 
   constructor(private readonly context: ToolContext) {}
@@ -73,8 +92,9 @@ class SelectTool implements Tool {
     this.modifiers = modifiers;
     this.grabbed = this.handleAt(at);
     if (this.grabbed) {
-      const { hit, isNew } = this.grabbed;
-      if (modifiers.alt && !isNew) this.removeVertex(hit);
+      const { kind, hit } = this.grabbed;
+      if (modifiers.alt && kind === "vertex") this.removeVertex(hit);
+      else if (modifiers.alt) this.removeEdge(hit);
       return;
     }
     this.active = null;
@@ -104,20 +124,26 @@ class SelectTool implements Tool {
     if (!pressed) return;
     if (drag?.kind === "box") this.selectBox(drag);
     else if (drag) this.commit();
-    else if (this.grabbed) this.active = this.grabbed.isNew ? null : this.grabbed.hit;
-    else this.click();
+    else if (this.grabbed) {
+      const { kind, hit } = this.grabbed;
+      this.active = { kind: kind === "vertex" ? "vertex" : "edge", ref: hit };
+    } else this.click();
     this.grabbed = null;
   }
 
   key(key: string, modifiers: Modifiers): boolean {
     const { doc, view } = this.context;
     if (key === "Delete" || key === "Backspace") {
-      if (this.active && doc.region(this.active.uuid)) this.removeVertex(this.active);
-      else return this.removeSelected();
+      this.modifiers = modifiers;
+      const { active } = this;
+      if (!active || !doc.region(active.ref.uuid)) return this.removeSelected();
+      if (active.kind === "vertex") this.removeVertex(active.ref);
+      else this.removeEdge(active.ref);
       return true;
     }
     const arrow = ARROWS[key];
-    if (!arrow || doc.exclusive || view.state.selection.length === 0) return false;
+    if (!arrow || modifiers.ctrl || doc.exclusive || view.state.selection.length === 0)
+      return false;
     const reach = modifiers.shift ? 10 : 1;
     const moved = this.snapshot(view.state.selection);
     if (moved.size === 0) return false;
@@ -143,7 +169,8 @@ class SelectTool implements Tool {
           overlays.push({ kind: "path", points, closed: true, style: "edge" });
           for (let i = 0; i < points.length; i += 2) {
             const ref = { uuid: region.uuid, polygon, ring, index: i / 2 };
-            const style = this.active && sameRef(ref, this.active) ? "active" : "vertex";
+            const isActive = this.active?.kind === "vertex" && sameRef(ref, this.active.ref);
+            const style = isActive ? "active" : "vertex";
             overlays.push({ kind: "handle", x: points[i]!, y: points[i + 1]!, style });
           }
         });
@@ -152,10 +179,17 @@ class SelectTool implements Tool {
     if (this.hover && !this.drag) {
       const handle = this.handleAt(this.hover);
       if (handle) {
-        const { x, y } = handle.hit;
-        overlays.push({ kind: "handle", x, y, style: handle.isNew ? "midpoint" : "active" });
+        const { kind, hit } = handle;
+        const { x, y } = hit;
+        if (kind === "edge") overlays.push(this.edgeOverlay(hit));
+        else
+          overlays.push({ kind: "handle", x, y, style: kind === "middle" ? "midpoint" : "active" });
       }
     }
+    const { active } = this;
+    const marked =
+      active?.kind === "edge" && this.editable().some((r) => r.uuid === active.ref.uuid);
+    if (marked && !this.drag) overlays.push(this.edgeOverlay(active.ref));
     if (this.drag?.kind === "box") {
       overlays.push({ kind: "box", ...boxOf(this.drag.start, this.drag.end), style: "selection" });
     }
@@ -170,13 +204,20 @@ class SelectTool implements Tool {
       .filter((region) => region !== null && !view.isLocked(region)) as Region[];
   }
 
-  private handleAt(at: Point): { hit: VertexHit; isNew: boolean } | null {
+  private edgeOverlay(ref: VertexRef): Overlay {
+    const [a, b] = edgeAt(polygonsOf(this.context.doc.region(ref.uuid)!), ref);
+    return { kind: "path", points: [a.x, a.y, b.x, b.y], closed: false, style: "draft" };
+  }
+
+  private handleAt(at: Point): Grip | null {
     const regions = this.editable();
-    const reach = HIT / this.context.scale;
-    const vertex = nearestVertex(regions, at, reach);
-    if (vertex) return { hit: vertex, isNew: false };
-    const middle = nearestMidpoint(regions, at, reach);
-    return middle && { hit: middle, isNew: true };
+    const { scale } = this.context;
+    const vertex = nearestVertex(regions, at, HIT / scale);
+    if (vertex) return { kind: "vertex", hit: vertex };
+    const middle = nearestMidpoint(regions, at, HIT / scale);
+    if (middle) return { kind: "middle", hit: middle };
+    const edge = nearestEdge(regions, at, EDGE / scale);
+    return edge && { kind: "edge", hit: edge };
   }
 
   /** A press that did not become a drag. */
@@ -198,7 +239,7 @@ class SelectTool implements Tool {
     const { doc, view, notify } = this.context;
     if (this.grabbed) {
       if (this.modifiers.alt) return null;
-      return this.beginVertexDrag(this.grabbed.hit, this.grabbed.isNew);
+      return this.beginVertexDrag(this.grabbed, start);
     }
     if (this.hits.length === 0 || this.modifiers.shift) {
       return { kind: "box", start, end: start, add: this.modifiers.shift };
@@ -213,26 +254,35 @@ class SelectTool implements Tool {
     return { kind: "regions", start, moved };
   }
 
-  private beginVertexDrag(hit: VertexHit, isNew: boolean): Drag {
-    const { doc, view } = this.context;
+  private beginVertexDrag({ kind, hit }: Grip, pressed: Point): Drag {
+    const titles = { vertex: "Move vertex", middle: "Add vertex", edge: "Move edge" };
+    this.gesture = this.context.doc.begin(titles[kind]);
+    const edge = edgeAt(polygonsOf(this.context.doc.region(hit.uuid)!), hit);
     const moved = new Map<string, Moved>();
-    this.gesture = doc.begin(isNew ? "Add vertex" : "Move vertex");
-    let shown: VertexRef = hit;
-    if (isNew) {
-      const polygons = insertVertex(polygonsOf(doc.region(hit.uuid)!), hit, hit);
-      shown = { ...hit, index: hit.index + 1 };
-      moved.set(hit.uuid, { ...before(doc.region(hit.uuid)!), polygons, vertices: [shown] });
-    } else {
-      const regions = view.state.sharedBorders
-        ? doc.regions.filter((region) => view.isVisible(region) && !view.isLocked(region))
-        : [doc.region(hit.uuid)!];
-      for (const region of regions) {
-        const vertices = verticesAt(region, hit);
-        if (vertices.length > 0) moved.set(region.uuid, { ...before(region), vertices });
+    for (const region of this.sharing(hit.uuid)) {
+      const { uuid } = region;
+      let polygons = polygonsOf(region);
+      let places: readonly Point[] = kind === "edge" ? edge : [hit];
+      if (kind === "middle") {
+        const edges = edgesBetween(uuid, polygons, edge);
+        // From the last one on, so that the places of the others stay.
+        for (const ref of edges.reverse()) polygons = insertVertex(polygons, ref, hit);
+        if (edges.length === 0) places = [];
       }
+      const vertices = verticesAt(uuid, polygons, places);
+      if (vertices.length > 0) moved.set(uuid, { ...before(region), polygons, vertices });
     }
-    this.active = shown;
-    return { kind: "vertex", moved, shown };
+    const index = kind === "middle" ? hit.index + 1 : hit.index;
+    this.active = { kind: kind === "edge" ? "edge" : "vertex", ref: { ...hit, index } };
+    const snaps = kind !== "edge";
+    return { kind: "vertices", moved, start: snaps ? hit : pressed, snaps };
+  }
+
+  /** The regions whose vertices and edges change with those of this one. */
+  private sharing(uuid: string): readonly Region[] {
+    const { doc, view } = this.context;
+    if (!view.state.sharedBorders || this.modifiers.ctrl) return [doc.region(uuid)!];
+    return doc.regions.filter((region) => view.isVisible(region) && !view.isLocked(region));
   }
 
   private dragTo(drag: Drag, at: Point): void {
@@ -244,15 +294,19 @@ class SelectTool implements Tool {
       this.moveRegions(drag.moved, at.x - drag.start.x, at.y - drag.start.y);
       return;
     }
-    const place = clampPoint(
-      this.context.doc.size,
-      snap(this.context, at, ({ uuid }) => drag.moved.has(uuid)),
-    );
+    const { size } = this.context.doc;
+    const to = drag.snaps
+      ? clampPoint(
+          size,
+          snap(this.context, at, ({ uuid }) => drag.moved.has(uuid)),
+        )
+      : at;
+    const [dx, dy] = [to.x - drag.start.x, to.y - drag.start.y];
     for (const [uuid, { polygons, vertices }] of drag.moved) {
-      const next = vertices.reduce<readonly Polygon[]>(
-        (now, ref) => moveVertex(now, ref, place),
-        polygons,
-      );
+      const next = vertices.reduce<readonly Polygon[]>((now, ref) => {
+        const [{ x, y }] = edgeAt(polygons, ref);
+        return moveVertex(now, ref, clampPoint(size, { x: x + dx, y: y + dy }));
+      }, polygons);
       this.gesture!.setPolygons(uuid, next);
     }
   }
@@ -290,12 +344,36 @@ class SelectTool implements Tool {
   }
 
   private removeVertex(ref: VertexRef): void {
+    const [place] = edgeAt(polygonsOf(this.context.doc.region(ref.uuid)!), ref);
+    this.reshape("Delete vertex", ref, (polygons) => dropVertices(polygons, place));
+  }
+
+  /** Its two vertices become one, in its middle. */
+  private removeEdge(ref: VertexRef): void {
+    const [a, b] = edgeAt(polygonsOf(this.context.doc.region(ref.uuid)!), ref);
+    const middle = { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 };
+    this.reshape("Delete edge", ref, (polygons) => joinVertices(polygons, [a, b], middle));
+  }
+
+  /** Changes the polygons of a region and, where neighbours have the same vertices, theirs. */
+  private reshape(
+    title: string,
+    { uuid }: VertexRef,
+    change: (polygons: readonly Polygon[]) => readonly Polygon[],
+  ): void {
     const { doc, notify } = this.context;
-    const polygons = deleteVertex(polygonsOf(doc.region(ref.uuid)!), ref);
     this.active = null;
     this.pressed = null;
-    if (polygons.length === 0) notify("A polygon needs three vertices. Delete the region instead.");
-    else doc.edit("Delete vertex", (gesture) => gesture.setPolygons(ref.uuid, polygons));
+    const changed = this.sharing(uuid)
+      .map((region) => ({ region, polygons: change(polygonsOf(region)) }))
+      .filter(({ region, polygons }) => polygons !== polygonsOf(region));
+    if (changed.some(({ polygons }) => polygons.length === 0)) {
+      notify("A polygon needs three vertices. Delete the region instead.");
+      return;
+    }
+    doc.edit(title, (gesture) => {
+      for (const { region, polygons } of changed) gesture.setPolygons(region.uuid, polygons);
+    });
   }
 
   private removeSelected(): boolean {
@@ -336,19 +414,6 @@ const ARROWS: Readonly<Record<string, readonly [number, number]>> = {
 
 function before(region: Region): Moved {
   return { polygons: polygonsOf(region), mask: null, bbox: region.bbox, vertices: [] };
-}
-
-function verticesAt(region: Region, place: Point): VertexRef[] {
-  const found: VertexRef[] = [];
-  polygonsOf(region).forEach((rings, polygon) => {
-    rings.forEach((points, ring) => {
-      for (let i = 0; i < points.length; i += 2) {
-        if (distance({ x: points[i]!, y: points[i + 1]! }, place) > SAME_PLACE) continue;
-        found.push({ uuid: region.uuid, polygon, ring, index: i / 2 });
-      }
-    });
-  });
-  return found;
 }
 
 function sameRef(a: VertexRef, b: VertexRef): boolean {
