@@ -26,6 +26,15 @@ fresh() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 
 hash_of() { find "$@" -type f 2>/dev/null | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cksum | cksum; }
 
+# locked COMMAND…: one at a time, where two scripts set up the same folder. (macOS has no flock.)
+locked() {
+  mkdir -p .cache
+  (
+    command -v flock >/dev/null && flock 9
+    "$@"
+  ) 9>.cache/lock
+}
+
 # Sets PYTHON to a Python of 3.11 or newer. PYTHON in the environment goes first.
 find_python() {
   local found="" candidate
@@ -57,7 +66,8 @@ find_node() {
 }
 
 # setup_python base|dev: .venv with what requirements/<name>.txt names.
-setup_python() {
+setup_python() { locked install_python "$1"; }
+install_python() {
   local stamp=.venv/.installed-$1 hash size
   hash=$(hash_of requirements/base.txt "requirements/$1.txt")
   if [ -x .venv/bin/python ] && fresh "$stamp" "$hash"; then return; fi
@@ -79,7 +89,8 @@ setup_python() {
   [ "$1" = base ] || hash_of requirements/base.txt requirements/base.txt >.venv/.installed-base
 }
 
-setup_node() {
+setup_node() { locked install_node; }
+install_node() {
   local hash
   hash=$(hash_of package.json package-lock.json)
   if fresh node_modules/.installed "$hash"; then return; fi
@@ -91,14 +102,14 @@ setup_node() {
   printf '%s' "$hash" >node_modules/.installed
 }
 
-setup_frontend() {
+setup_frontend() { locked build_frontend; }
+build_frontend() {
   local hash stamp=.cache/frontend
   hash=$(hash_of package-lock.json vite.config.ts $(find frontend -mindepth 1 -maxdepth 1 ! -name dist))
   if [ -f frontend/dist/manifest.json ] && fresh "$stamp" "$hash"; then return; fi
-  setup_node
+  install_node
   find_node
   step "Building the pages"
   node_modules/.bin/vite build --logLevel warn || die "The pages could not be built: see above."
-  mkdir -p .cache
   printf '%s' "$hash" >"$stamp"
 }
