@@ -45,9 +45,9 @@ def person(username: str, project: Project | None = None) -> User:
     return candidates[0]
 
 
-def progress_bar(text: str) -> tuple[tqdm, Callable[[int, int], None]]:
+def progress_bar(text: str, unit: str = "images") -> tuple[tqdm, Callable[[int, int], None]]:
     """A bar on a terminal (nothing in a pipe), and a function that sets it to (done, total)."""
-    bar: tqdm = tqdm(desc=text, disable=None, unit=" images")
+    bar: tqdm = tqdm(desc=text, disable=None, unit=f" {unit}")
 
     def move(done: int, total: int) -> None:
         bar.total = total or None
