@@ -122,9 +122,11 @@ export const api = {
 
   models: () => ask(client.GET("/api/models")),
 
-  /** Asks for the embedding ahead of the first click. */
-  embed: (id: number, model: number | null) =>
-    ask(client.POST("/api/images/{id}/embed", { params: { path: { id } }, body: { model } })),
+  /** Asks for the embedding ahead of the first click, and for those of the images that come. */
+  embed: (id: number, model: number | null, ahead: number) =>
+    ask(
+      client.POST("/api/images/{id}/embed", { params: { path: { id } }, body: { model, ahead } }),
+    ),
 
   segment: (id: number, prompts: components["schemas"]["PromptsRequest"]) =>
     ask(client.POST("/api/images/{id}/segment", { params: { path: { id } }, body: prompts })),

@@ -5,8 +5,6 @@ import type { components } from "./schema";
 
 type Schemas = components["schemas"];
 export type Workspace = Schemas["Workspace"];
-export type ApiAnnotation = Schemas["Annotation"];
-export type ApiRegion = Schemas["Region"];
 export type ApiProposal = Schemas["Proposal"];
 export type ApiComment = Schemas["Comment"];
 

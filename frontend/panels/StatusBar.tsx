@@ -22,6 +22,9 @@ export function StatusBar() {
       <span class="clip">{category?.name ?? ""}</span>
       <Unlabeled />
       <span class="grow" />
+      <span class="decoder" data-decoder={editor.decoderState.value}>
+        {editor.decoderState.value === "preparing" && "Preparing the model…"}
+      </span>
       <CommandButton id="view.out" />
       <span class="zoom">{scale < 0.1 ? (scale * 100).toFixed(1) : Math.round(scale * 100)} %</span>
       <CommandButton id="view.in" />

@@ -11,6 +11,7 @@ import type { ToolContext } from "../core/tools/context";
 import { TOOLS } from "../core/tools/registry";
 import type { Category, Change, Point, Rect, StoredRegion, Tool } from "../core/types";
 import { View, type ViewState } from "../core/view";
+import { Decoder, type DecoderState } from "../workers/decoder";
 import { SuperpixelCutter } from "../workers/superpixels";
 import { pickCategory } from "./actions";
 import { Painter } from "./colors";
@@ -37,6 +38,9 @@ export type Phase =
   | { readonly state: "failed"; readonly error: ApiError };
 
 export type Dialog = "login" | "conflict" | "keys" | "palette" | "send-back" | "guidelines" | null;
+
+/** So many images after the open one are encoded before somebody opens them. */
+const AHEAD = 5;
 
 /** Settings of the view that a browser remembers from image to image. */
 const KEPT = [
@@ -94,6 +98,15 @@ export class Editor {
   readonly thinking = signal(false);
   /** Where the search for unlabeled pixels goes on. */
   lastUnlabeled: Point | null = null;
+  /** Who answers clicks on the open image. */
+  readonly decoderState = signal<DecoderState>("server");
+  private readonly decoder = new Decoder(
+    (image, model) => api.embed(image, model, AHEAD),
+    (state) => {
+      this.decoderState.value = state;
+    },
+  );
+  private toldOfPreparing = false;
   readonly saving = new Saving();
   readonly painter = new Painter();
   private readonly superpixels = new SuperpixelCutter();
@@ -139,8 +152,9 @@ export class Editor {
   start(container: HTMLElement): void {
     container.prepend(this.stage.element);
     effect(() => this.stage.setDisplay(this.display.value));
+    effect(() => this.prepareModel());
     this.askAboutConflicts();
-    void this.open(this.boot.image, this.boot.annotation);
+    void this.open(this.boot.image, this.boot.annotation).then(() => this.saving.sweep());
     void api.models().then(
       ({ results }) => {
         const usable = results.filter(
@@ -283,9 +297,6 @@ export class Editor {
   private lookAhead(): void {
     const workspace = this.workspace.value;
     if (!workspace) return;
-    const embed = (image: number) =>
-      void api.embed(image, this.model.value || null).catch(() => undefined);
-    if (this.editable.value) embed(workspace.image.id);
     const { next } = workspace;
     if (!next || this.boot.mode === "review") return;
     const reply = this.fetch(next, null);
@@ -293,10 +304,18 @@ export class Editor {
     reply.then(
       () => {
         void Picture.warm(next);
-        if (this.editable.value) embed(next);
       },
       () => this.ahead.delete(next),
     );
+  }
+
+  /** Has the open image encoded for the chosen model, and those that come after it. */
+  private prepareModel(): void {
+    const image = this.workspace.value?.image.id;
+    const model = this.model.value || null;
+    this.toldOfPreparing = false;
+    if (image && this.editable.value) void this.decoder.open(image, model);
+    else this.decoder.close();
   }
 
   // --- drawing -----------------------------------------------------------------------------------
@@ -433,10 +452,12 @@ export class Editor {
       },
       segment: async (prompts) => {
         const { points, box, mask } = prompts;
+        const here = await this.decoder.segment(prompts);
+        if (here) return here;
         this.thinking.value = true;
         const reply = await api
           .segment(this.workspace.value?.image.id ?? 0, {
-            model: this.model.value || null,
+            model: this.answeringModel(),
             points: [...points],
             box: box && [box.x, box.y, box.width, box.height],
             mask: mask && { size: [...mask.size], counts: mask.counts },
@@ -453,6 +474,16 @@ export class Editor {
       changed: () => this.stage.invalidateLive(),
       notify: (message) => toast(message),
     };
+  }
+
+  /** The chosen model; while its encoder is at work, the one that needs none. */
+  private answeringModel(): number | null {
+    const chosen = this.model.value || null;
+    const light = this.promptModels.value.find(({ engine }) => engine === "classic");
+    if (this.decoderState.value !== "preparing" || !light) return chosen;
+    if (!this.toldOfPreparing) toast("The model is still preparing this image. Classic answers.");
+    this.toldOfPreparing = true;
+    return light.id;
   }
 
   /** One undo step. Nothing happens while a gesture goes on or in an annotation of others. */

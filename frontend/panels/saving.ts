@@ -31,7 +31,10 @@ export class Saving {
   private readonly active = new ActiveTime();
 
   constructor() {
-    addEventListener("online", () => this.retry());
+    addEventListener("online", () => {
+      this.retry();
+      this.sweep();
+    });
     addEventListener("beforeunload", (event) => {
       // What is stored here survives; only what could not be stored is worth a question.
       if (this.state.value && !this.state.value.stored && this.state.value.pending > 0) {
@@ -77,8 +80,11 @@ export class Saving {
   }
 
   /** Sends what tabs that were closed or killed left behind. */
-  async sweep(): Promise<void> {
-    await (await this.start()).sweep();
+  sweep(): void {
+    // What cannot be sent now stays in the outbox for the next time.
+    void this.start()
+      .then((saver) => saver.sweep())
+      .catch(() => undefined);
   }
 
   /** The document of a workspace, with what waits to be sent on top, saved from now on. */
