@@ -21,7 +21,6 @@ from annotations.api.jobs import JobSerializer
 from annotations.api.pagination import PageQuery, page, page_of
 from annotations.api.uploads import UploadView, full_name
 from annotations.errors import ServiceError
-from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
 from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
 from annotations.services import ingest
@@ -66,10 +65,17 @@ class ImageQuery(PageQuery):
 
 class UploadSerializer(serializers.Serializer):
     files = serializers.ListField(
-        child=serializers.FileField(), help_text="Images and zips; a name may hold its folder."
+        child=serializers.FileField(),
+        help_text="Images, volumes, videos and zips; a name may hold its folder.",
     )
     allow_partial = serializers.BooleanField(
         default=False, help_text="Take the good images of a zip that holds bad ones."
+    )
+    every = serializers.IntegerField(
+        required=False, min_value=1, help_text="Of a video: every so manieth frame."
+    )
+    seconds = serializers.FloatField(
+        required=False, help_text="Of a video: one frame in so many seconds. Default 1."
     )
 
 
@@ -80,8 +86,8 @@ class UploadedSerializer(serializers.Serializer):
 
 
 class UploadResultSerializer(serializers.Serializer):
-    results = UploadedSerializer(many=True, help_text="One per file, and per image of a zip.")
-    jobs = JobSerializer(many=True, help_text="Large zips are ingested by a worker.")
+    results = UploadedSerializer(many=True, help_text="One per image.")
+    jobs = JobSerializer(many=True, help_text="What takes long is ingested by a worker.")
 
 
 class Images(UploadView):
@@ -98,32 +104,29 @@ class Images(UploadView):
         errors=dict.fromkeys((409, 413, 415, 422, 507), ErrorSerializer),
     )
     def post(self, request: Request, pk: int) -> Response:
-        """Upload images and zips. Each file stands alone: what is good is stored.
+        """Upload images, volumes, videos and zips. Each file stands alone: what is good is stored.
 
         201 when something was stored, 202 when all of it waits for a worker. When nothing could be
         taken the answer is the first file's error, with all under `results`.
         """
         project = find(Project.objects.all(), request.user, pk=pk)
-        uploads, data = self.form(request, "files", {"allow_partial"})
+        uploads, data = self.form(request, "files", {"allow_partial", "every", "seconds"})
         allow_partial = self.flag(data, "allow_partial")
+        sampling = ingest.sampling_of(data)
         results: list[dict[str, Any]] = []
         jobs: list[Job] = []
         failed: ServiceError | None = None
         for upload in uploads:
             name = full_name(upload)
             try:
-                if sniff(upload.read(HEAD_BYTES)) is ZIP:
-                    upload.seek(0)
-                    took = ingest.upload_zip(
-                        request.user, project, upload, name, allow_partial=allow_partial
-                    )
-                    if isinstance(took, Job):
-                        jobs.append(took)
-                    else:
-                        results += _zip_results(took)
+                took = ingest.upload_file(
+                    request.user, project, upload, name, sampling=sampling,
+                    allow_partial=allow_partial,
+                )  # fmt: skip
+                if isinstance(took, Job):
+                    jobs.append(took)
                 else:
-                    image = ingest.add_image(request.user, project, upload, name)
-                    results.append({"name": image.name, "image": image, "error": None})
+                    results += _file_results(took)
             except ServiceError as error:
                 failed = failed or error
                 results.append({"name": name, "image": None, "error": error.body})
@@ -134,7 +137,7 @@ class Images(UploadView):
         return Response(body, status=201 if stored else 202)
 
 
-def _zip_results(took: ingest.ZipResult) -> list[dict[str, Any]]:
+def _file_results(took: ingest.FilesResult) -> list[dict[str, Any]]:
     added = [{"name": image.name, "image": image, "error": None} for image in took.added]
     bad = [{"name": one["name"], "image": None, "error": one} for one in took.bad]
     known = [

@@ -12,11 +12,15 @@ import queue
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-DECODER = Path(__file__).with_name("decoder.py")
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = f"import sys; sys.path.insert(0, {str(ROOT)!r}); " + (
+    "from annotations.imaging.decoder import main; main()"
+)
 SIZE = min(4, os.cpu_count() or 1)
 
 
@@ -29,14 +33,31 @@ class BadImage(Exception):
         self.detail = detail
 
 
+class TakesLong(Exception):
+    """The file may be good, and nobody should wait for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Size of the upright raster in pixels; `upright` None: the original bytes are upright."""
+    """A picture of a file. Size of the upright raster in pixels.
+
+    `upright` None: the original bytes are upright. `number` counts the file's pictures from 0 (of a
+    video: its frames), `total` says how many come. `values` and `window`: gray of more than 8 bits,
+    see `frame.Deep`. `tiles`: a folder with a pyramid of so many `levels`. `original`: the picture
+    as a file of its own, where it was taken out of a video.
+    """
 
     width: int
     height: int
     upright: Path | None
     thumbnail: Path
+    number: int = 0
+    total: int = 1
+    values: Path | None = None
+    window: dict[str, Any] | None = None
+    tiles: Path | None = None
+    levels: int = 0
+    original: Path | None = None
 
 
 class Decoder:
@@ -45,35 +66,44 @@ class Decoder:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
-    def ask(self, request: dict[str, Any], timeout: float) -> dict[str, Any] | None:
-        """The reply, None when the process died or took longer than `timeout` seconds."""
+    def ask(self, request: dict[str, Any], timeout: float) -> Iterator[dict[str, Any]]:
+        """The replies up to the last one, which is no picture's.
+
+        They end early when the process died or took longer than `timeout` seconds for one of them.
+        """
         if self._process is None or self._process.poll() is not None:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", str(DECODER)],
+                [sys.executable, "-I", "-c", PROGRAM],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 text=True,
-                env={"OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8"},
+                env={"OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1", "LANG": "C.UTF-8"},
             )
-        process = self._process
-        assert process.stdin
-        assert process.stdout
-        watch = threading.Timer(timeout, process.kill)
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+        while line := self._line(timeout):
+            reply: dict[str, Any] = json.loads(line)
+            if "seconds" in reply:
+                timeout = max(timeout, 2 * reply["seconds"])
+                continue
+            yield reply
+            if "width" not in reply:
+                return
+        self.stop()
+
+    def _line(self, timeout: float) -> str:
+        """The next line, empty when the process ended or had to be ended."""
+        assert self._process
+        assert self._process.stdout
+        watch = threading.Timer(timeout, self._process.kill)
         watch.start()
         try:
-            process.stdin.write(json.dumps(request) + "\n")
-            process.stdin.flush()
-            line = process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+            return self._process.stdout.readline()
         finally:
             watch.cancel()
-        if line:
-            reply: dict[str, Any] = json.loads(line)
-            return reply
-        self.stop()
-        return None
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -103,9 +133,28 @@ os.register_at_fork(after_in_child=_fill)
 
 
 def decode(source: Path, folder: Path, kind: str, *, max_pixels: int, seconds: int = 60) -> Decoded:
-    """Decode `source`, an image of type `kind` (a `FileType.name`), into files in `folder`.
+    """The one picture of a file, as in `frames`. `BadImage` where it holds several."""
+    found = list(frames(source, folder, kind, max_pixels=max_pixels, seconds=seconds))
+    if len(found) > 1:
+        raise BadImage("several_frames", "The file holds several frames or pages; one is taken.")
+    return found[0]
 
-    Waits for a free decoder. Raises `BadImage`; OSError when a file cannot be written.
+
+def frames(
+    source: Path,
+    folder: Path,
+    kind: str,
+    *,
+    max_pixels: int,
+    seconds: int = 60,
+    at_once: bool = False,
+    every: int = 0,
+    every_seconds: float = 1.0,
+) -> Iterator[Decoded]:
+    """Decode `source`, a file of type `kind` (a `FileType.name`), into files in `folder`.
+
+    `every` so manieth frame of a video is taken, or one in `every_seconds`. Waits for a free
+    decoder. Raises `BadImage`; `TakesLong` only `at_once`; OSError when a file cannot be written.
     """
     request = {
         "source": str(source),
@@ -113,26 +162,40 @@ def decode(source: Path, folder: Path, kind: str, *, max_pixels: int, seconds: i
         "type": kind,
         "max_pixels": max_pixels,
         "seconds": seconds,
+        "at_once": at_once,
+        "every": every,
+        "every_seconds": every_seconds,
     }
     idle = _idle
     decoder = idle.get()
+    ended = False
     try:
-        reply = decoder.ask(request, timeout=2 * seconds)
-    except BaseException:
-        decoder.stop()
-        raise
+        for reply in decoder.ask(request, timeout=2 * seconds):
+            if "width" in reply:
+                yield _decoded(reply, folder)
+                continue
+            ended = True
+            _raise(reply)
     finally:
+        if not ended:
+            decoder.stop()
         idle.put(decoder)
-    if reply is None:
+    if not ended:
         raise BadImage("decoder_stopped", "The image could not be decoded within the limits.")
+
+
+def _raise(reply: dict[str, Any]) -> None:
+    """What the last reply says went wrong, if anything."""
     if "error" in reply:
         raise BadImage(*reply["error"])
+    if "long" in reply:
+        raise TakesLong
     if "errno" in reply:
         code = reply["errno"] or errno.EIO
         raise OSError(code, os.strerror(code))
-    return Decoded(
-        width=reply["width"],
-        height=reply["height"],
-        upright=folder / reply["upright"] if reply["upright"] else None,
-        thumbnail=folder / reply["thumbnail"],
-    )
+
+
+def _decoded(reply: dict[str, Any], folder: Path) -> Decoded:
+    paths = ("upright", "thumbnail", "values", "tiles", "original")
+    found = {name: folder / reply[name] if reply[name] else None for name in paths}
+    return Decoded(**(reply | found))

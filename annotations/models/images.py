@@ -6,19 +6,37 @@ from annotations.models.projects import Project
 
 
 class StoredFile(models.Model):
-    """One content-addressed image file: the bytes as they came and the upright raster.
+    """One content-addressed picture: the bytes as they came and the upright raster.
 
-    Shared by every project that holds the same content.
+    Shared by every project that holds the same content. Of a file with several pictures (pages,
+    frames, slices) each has a row; they share the original.
     """
 
-    sha256 = models.CharField(max_length=64, unique=True, help_text="Of the original bytes.")
-    original = models.CharField(max_length=255, help_text="Storage name of the original bytes.")
+    sha256 = models.CharField(
+        max_length=64,
+        unique=True,
+        help_text="Of the original bytes; of a further picture in them, of “<that>#<number>”.",
+    )
+    original = models.CharField(
+        max_length=255, db_index=True, help_text="Storage name of the original bytes."
+    )
+    number = models.PositiveIntegerField(default=0, help_text="Of the picture in the file, from 0.")
+    reference = models.TextField(
+        blank=True, help_text="The original's path or s3:// address, where it was not copied."
+    )
     original_type = models.CharField(max_length=100, help_text="MIME type of the original.")
     upright = models.CharField(
         max_length=255, help_text="Storage name of the upright 8-bit raster that browsers draw."
     )
     upright_type = models.CharField(max_length=100)
     thumbnail = models.CharField(max_length=255, help_text="Storage name: WebP, at most 320 px.")
+    values = models.CharField(
+        max_length=255, blank=True, help_text="Storage name: gzipped uint16, of gray beyond 8 bits."
+    )
+    window = models.JSONField(
+        null=True, help_text="{low, high, least, greatest, inverted, scale, offset} of `values`."
+    )
+    levels = models.PositiveSmallIntegerField(default=0, help_text="Of the tile pyramid; 0: none.")
     width = models.PositiveIntegerField(help_text="Of the upright raster, pixels.")
     height = models.PositiveIntegerField()
     bytes = models.PositiveBigIntegerField()

@@ -9,7 +9,6 @@ from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
 from annotations.errors import ServiceError
-from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
 from annotations.models import Project
 from annotations.models.projects import Role
 from annotations.pages.base import page, person, project_context
@@ -32,16 +31,17 @@ def upload(request: HttpRequest, project_id: int) -> HttpResponse:
 def _take(request: HttpRequest, project: Project, file: UploadedFile) -> dict[str, Any]:
     """`{name, said, error}` for one file."""
     name = file.name or "unnamed"
-    user = person(request)
     try:
-        if sniff(file.read(HEAD_BYTES)) is not ZIP:
-            ingest.add_image(user, project, file, name)
-            return {"name": name, "said": "done"}
-        file.seek(0)
-        partial = request.POST.get("allow_partial") == "true"
-        took = ingest.upload_zip(user, project, file, name, allow_partial=partial)
-        if isinstance(took, ingest.ZipResult):
-            return {"name": name, "said": f"{len(took.added)} images"}
-        return {"name": name, "said": "unpacking"}
+        took = ingest.upload_file(
+            person(request), project, file, name,
+            sampling=ingest.sampling_of(request.POST),
+            allow_partial=request.POST.get("allow_partial") == "true",
+        )  # fmt: skip
+        if isinstance(took, ingest.FilesResult):
+            return {
+                "name": name,
+                "said": "done" if len(took.added) == 1 else f"{len(took.added)} images",
+            }
+        return {"name": name, "said": "a worker reads it"}
     except ServiceError as error:
         return {"name": name, "said": "refused", "error": error.body}

@@ -9,12 +9,14 @@ another one has just stored.
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
 import time
 import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -26,9 +28,11 @@ from django.db.models import QuerySet
 
 from annotations.errors import ServiceError
 from annotations.formats.names import portable
-from annotations.models import Job, StoredFile
+from annotations.imaging.pyramid import TILE
+from annotations.models import Job, ReleaseImage, StoredFile
 
 CHUNK = 2**20
+PUTS_AT_ONCE = 16
 MAX_NAME = 1024
 LEFTOVER_SECONDS = 24 * 3600
 
@@ -127,6 +131,16 @@ class Placed:
             sync(aside)
             aside.replace(target)
 
+    def put_all(self, name: str, folder: Path) -> None:
+        """Move all files below `folder` into the storage's folder `name`, several at a time."""
+        found = [path for path in folder.rglob("*") if path.is_file()]
+        with ThreadPoolExecutor(PUTS_AT_ONCE) as workers:
+            list(
+                workers.map(
+                    lambda path: self.put(f"{name}/{path.relative_to(folder)}", path), found
+                )
+            )
+
     def remove(self) -> None:
         """Remove again what was put."""
         while self.names:
@@ -149,14 +163,39 @@ def placing() -> Iterator[Placed]:
         raise
 
 
-def image_names(sha256: str, original: str, upright: str | None) -> tuple[str, str, str]:
-    """Storage names of (original, upright, thumbnail) for these file name extensions.
+def image_name(folder: str, sha256: str, extension: str) -> str:
+    """The storage name of a file of a content in one of the storage's folders."""
+    return f"{folder}/{sha256[:2]}/{sha256}.{extension}"
 
-    `upright` None: the original bytes are upright.
-    """
-    place = f"{sha256[:2]}/{sha256}"
-    first = f"originals/{place}.{original}"
-    return first, f"upright/{place}.{upright}" if upright else first, f"thumbs/{place}.webp"
+
+def tile_folder(sha256: str) -> str:
+    """Where the storage has a content's pyramid: `<level>/<x>_<y>.jpg` below it."""
+    return f"tiles/{sha256[:2]}/{sha256}"
+
+
+def tile_grid(file: StoredFile, level: int) -> tuple[int, int]:
+    """Columns and rows of tiles of one level of a pyramid."""
+    step = TILE << (file.levels - 1 - level)
+    return -(-file.width // step), -(-file.height // step)
+
+
+def tile_names(file: StoredFile) -> Iterator[str]:
+    """The storage names of all tiles."""
+    for level in range(file.levels):
+        columns, rows = tile_grid(file, level)
+        for x, y in itertools.product(range(columns), range(rows)):
+            yield f"{tile_folder(file.sha256)}/{level}/{x}_{y}.jpg"
+
+
+def digest(path: Path) -> tuple[str, int]:
+    """SHA-256 and size of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
+
+
+def picture_digest(sha256: str, number: int) -> str:
+    """What stands for one picture of a file with several: the file's own SHA-256 for the first."""
+    return hashlib.sha256(f"{sha256}#{number}".encode()).hexdigest() if number else sha256
 
 
 def local(name: str, folder: Path) -> Path:
@@ -189,6 +228,8 @@ def collect(contents: QuerySet[StoredFile] | None = None) -> int:
             unused = StoredFile.objects.select_for_update(of=("self",)).filter(pk=file.pk)
             if not unused.exists() or file.images.exists():
                 continue
+            if ReleaseImage.objects.filter(file=file).exists():
+                continue
             unused.delete()
         removed += _remove_files(file)
     return removed
@@ -196,15 +237,35 @@ def collect(contents: QuerySet[StoredFile] | None = None) -> int:
 
 def _remove_files(file: StoredFile) -> int:
     """Remove the files of a row that is gone, while nobody can store the same content again."""
-    names = {file.original, file.upright, file.thumbnail}
+    names = {file.upright, file.thumbnail, file.values, *tile_names(file)} - {file.original, ""}
     file.pk = None
     with contextlib.suppress(IntegrityError), transaction.atomic():
         file.save(force_insert=True)  # holds the place; another one's row is there: IntegrityError
+        if not file.reference and _original_is_unused(file):
+            names.add(file.original)
         for name in names:
             default_storage.delete(name)
         transaction.set_rollback(True)
         return 1
     return 0
+
+
+def _original_is_unused(file: StoredFile) -> bool:
+    """Whether no other picture of the same file is stored, nor can be until the rollback.
+
+    Whoever stores pictures of a file holds the place of its first one, so it is held here too.
+    """
+    held = [file.pk]
+    if file.number:
+        file.pk = None
+        file.sha256 = Path(file.original).name.partition(".")[0]
+        try:
+            with transaction.atomic():
+                file.save(force_insert=True)
+        except IntegrityError:
+            return False
+        held.append(file.pk)
+    return not StoredFile.objects.filter(original=file.original).exclude(pk__in=held).exists()
 
 
 def tidy() -> None:

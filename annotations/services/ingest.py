@@ -1,13 +1,14 @@
-"""An upload becomes an image: decoded once in a limited process, upright, hashed, stored.
+"""An upload becomes images: decoded once in a limited process, upright, hashed, stored.
 
-Taken are JPEG, PNG, WebP, TIFF and BMP with one picture each, told by their first bytes; how their
-pixels become 8-bit sRGB stands in `annotations.imaging.decoder`. Files are prepared in the spool;
-rows are written and files moved into the storage in one transaction.
+Taken are JPEG, PNG, WebP, TIFF, BMP, DICOM, NIfTI and videos, told by their first bytes; how their
+pixels become 8-bit sRGB stands in `annotations.imaging`. Of a file with several pictures (pages,
+frames, slices) each becomes an image, named `file#2` from the second one on. Files are prepared in
+the spool; rows are written and files moved into the storage in one transaction.
 """
 
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ from django.db import IntegrityError
 from annotations.access import require
 from annotations.errors import Conflict, ServiceError
 from annotations.imaging import pool
-from annotations.imaging.sniff import HEAD_BYTES, ZIP, FileType, sniff
+from annotations.imaging.sniff import HEAD_BYTES, JPEG, VIDEOS, ZIP, FileType, sniff
 from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
 from annotations.services import files, jobs, zips
@@ -34,15 +35,45 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A file that was judged; `decoded` None where its content is stored already."""
+class Sampling:
+    """Which frames of a video: every so manieth one, or where that is 0 one in so many seconds."""
+
+    every: int = 0
+    seconds: float = 1.0
+
+
+PER_SECOND = Sampling()
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A file in a folder of its own, told and hashed. `reference`: where it lies, not copied."""
 
     name: str
     sha256: str
     bytes: int
     kind: FileType
     path: Path
+    folder: Path
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A picture that was judged; `decoded` None where its content is stored already.
+
+    `sha256` is the picture's, `source` that of the bytes it is in, `number` its place in them.
+    """
+
+    name: str
+    sha256: str
+    source: str
+    number: int
+    bytes: int
+    kind: FileType
+    path: Path
     decoded: pool.Decoded | None
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +85,8 @@ class Stored:
 
 
 @dataclass(slots=True)
-class ZipResult:
-    """What became of a zip. `known`: content that the project has already; `bad`: errors."""
+class FilesResult:
+    """What became of a file. `known`: content that the project has already; `bad`: errors."""
 
     added: list[Image] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
@@ -80,7 +111,7 @@ class ZipResult:
 
 
 def add_image(user, project: Project, source: files.Readable, name: str) -> Image:
-    """Ingest one file, read from its start. Managers only.
+    """Ingest a file that holds one picture, read from its start. Managers only.
 
     ServiceError 415, 422, 413, 409 (the project has this content, as image `extra.image`) or 507.
     """
@@ -98,6 +129,105 @@ def add_image(user, project: Project, source: files.Readable, name: str) -> Imag
     if not stored.created:
         raise duplicate(files.clean_name(name), stored.image)
     return stored.image
+
+
+def upload_file(
+    user,
+    project: Project,
+    source: files.Readable,
+    name: str,
+    *,
+    sampling: Sampling = PER_SECOND,
+    allow_partial: bool = False,
+) -> FilesResult | Job:
+    """Take a picture, a file of several, a video or a zip: at once, or as a job when it takes long.
+
+    Managers only. ServiceError as in `add_files` and `add_zip`.
+    """
+    source.seek(0)
+    kind = sniff(source.read(HEAD_BYTES))
+    source.seek(0)
+    if kind is ZIP:
+        return upload_zip(user, project, source, name, allow_partial=allow_partial)
+    require(user, project, Role.MANAGER)
+    refuse_archived(project)
+
+    def attempt() -> FilesResult | Job:
+        source.seek(0)
+        with files.scratch() as folder:
+            spooled = spool(source, name, folder)
+            try:
+                return _add(project, list(pictures(spooled, at_once=True)), lambda result: None)
+            except pool.TakesLong:
+                params = {"every": sampling.every, "seconds": sampling.seconds}
+                return _enqueue(project, user, spooled.path, spooled.name, params)
+
+    return _twice(attempt)
+
+
+def add_files(
+    project: Project,
+    source: files.Readable,
+    name: str,
+    *,
+    sampling: Sampling = PER_SECOND,
+    reference: str = "",
+    progress: Progress = lambda done, total: None,
+    ended: Callable[[FilesResult], None] = lambda result: None,
+) -> FilesResult:
+    """Store all pictures of a file, however long that takes. `ended` is called in the transaction.
+
+    `reference`: where the file lies; it is read, and not copied into the storage. ServiceError 415,
+    422, 413, 409 (the project has all of them) or 507.
+    """
+
+    def attempt() -> FilesResult:
+        source.seek(0)
+        with files.scratch() as folder:
+            spooled = replace(spool(source, name, folder), reference=reference)
+            prepared = []
+            for one in pictures(spooled, sampling=sampling):
+                prepared.append(one)
+                progress(len(prepared), one.decoded.total if one.decoded else len(prepared))
+            return _add(project, prepared, ended)
+
+    return _twice(attempt)
+
+
+def _add(
+    project: Project, prepared: list[Prepared], ended: Callable[[FilesResult], None]
+) -> FilesResult:
+    result = FilesResult()
+    with files.placing() as placed:
+        for item, stored in zip(prepared, place(project, prepared, placed), strict=True):
+            if stored.created:
+                result.added.append(stored.image)
+            else:
+                result.known.append(item.name)
+        if not result.added:
+            raise duplicate(prepared[0].name, stored.image)
+        ended(result)
+    return result
+
+
+def sampling_of(data: Mapping[str, str]) -> Sampling:
+    """The frames that an upload form asks for: `every` or `seconds`, not both. ServiceError 400."""
+    every, seconds = data.get("every", ""), data.get("seconds", "")
+    if every and seconds:
+        raise ServiceError(400, "invalid", "Give every or seconds, not both.", field="seconds")
+    if not every and not seconds:
+        return PER_SECOND
+    if every:
+        if not (every.isascii() and every.isdigit() and 1 <= len(every) <= 9 and int(every)):
+            raise ServiceError(400, "invalid", "This is a whole number from 1.", field="every")
+        return Sampling(every=int(every))
+    try:
+        value = float(seconds)
+    except ValueError:
+        value = 0.0
+    if not 0.001 <= value <= 86_400:
+        raise ServiceError(400, "invalid", "This is a number from 0.001 to 86400.", field="seconds")
+    return Sampling(seconds=value)
 
 
 def _twice(attempt: Callable[[], Result]) -> Result:
@@ -123,39 +253,88 @@ def duplicate(name: str, image: Image) -> ServiceError:
     )
 
 
-def prepare(source: files.Readable, name: str, folder: Path) -> Prepared:
-    """Spool, judge and decode one file in a fresh folder inside `folder`. Changes no row.
-
-    ServiceError 413, 415 or 422, naming the file.
-    """
+def spool(source: files.Readable, name: str, folder: Path) -> Spooled:
+    """A copy of a file in a fresh folder inside `folder`, and what it is. ServiceError 413, 415."""
     name = files.clean_name(name)
     place = folder / uuid.uuid4().hex
     place.mkdir()
     path = place / "original"
-    sha256, size = files.receive(source, path, settings.MAX_IMAGE_BYTES, name)
-    with path.open("rb") as file:
-        kind = sniff(file.read(HEAD_BYTES))
+    kind = sniff(source.read(HEAD_BYTES))
+    source.seek(0)
+    limit = settings.MAX_UPLOAD_BYTES if kind in VIDEOS else settings.MAX_IMAGE_BYTES
+    sha256, size = files.receive(source, path, limit, name)
     if kind is None or kind is ZIP:
         raise ServiceError(
             415,
             "not_an_image",
             f"“{name}” is {'not an image that is taken here' if size else 'empty'}.",
             field=name,
-            hint="JPEG, PNG, WebP, TIFF and BMP are taken.",
+            hint="JPEG, PNG, WebP, TIFF, BMP, DICOM, NIfTI, MP4, MKV and AVI are taken.",
         )
-    decoded = None
-    if not StoredFile.objects.filter(sha256=sha256).exists():
-        decoded = _decode(path, place, kind, name)
-    return Prepared(name, sha256, size, kind, path, decoded)
+    return Spooled(name, sha256, size, kind, path, place)
 
 
-def _decode(path: Path, place: Path, kind: FileType, name: str) -> pool.Decoded:
+def pictures(
+    file: Spooled, *, at_once: bool = False, sampling: Sampling = PER_SECOND
+) -> Iterator[Prepared]:
+    """Decode the pictures of a file into its folder. Changes no row.
+
+    ServiceError 415 or 422, naming the file; `pool.TakesLong` only `at_once`.
+    """
+    one = Prepared(
+        file.name, file.sha256, file.sha256, 0, file.bytes, file.kind, file.path, None,
+        file.reference,
+    )  # fmt: skip
+    if not file.kind.several and StoredFile.objects.filter(sha256=file.sha256).exists():
+        yield one
+        return
     try:
-        return pool.decode(path, place, kind.name, max_pixels=settings.MAX_IMAGE_PIXELS)
+        for decoded in pool.frames(
+            file.path,
+            file.folder,
+            file.kind.name,
+            max_pixels=settings.MAX_IMAGE_PIXELS,
+            at_once=at_once,
+            every=sampling.every,
+            every_seconds=sampling.seconds,
+        ):
+            yield _picture(one, decoded)
     except pool.BadImage as error:
         raise ServiceError(
-            422, error.code, f"“{name}”: {error.detail}", field=name, hint="Nothing was stored."
+            415 if error.code == "reader_missing" else 422,
+            error.code,
+            f"“{file.name}”: {error.detail}",
+            field=file.name,
+            hint="Nothing was stored.",
         )
+
+
+def _picture(file: Prepared, decoded: pool.Decoded) -> Prepared:
+    """One picture of a file. A video's frame is a file of its own."""
+    number = decoded.number
+    name = f"{file.name}#{number + 1}" if number or decoded.original else file.name
+    if decoded.original:
+        sha256, size = files.digest(decoded.original)
+        return Prepared(name, sha256, sha256, 0, size, JPEG, decoded.original, decoded)
+    sha256 = files.picture_digest(file.source, number)
+    return replace(file, name=name, sha256=sha256, number=number, decoded=decoded)
+
+
+def prepare(source: files.Readable, name: str, folder: Path) -> Prepared:
+    """Spool, judge and decode a file of one picture in a fresh folder inside `folder`.
+
+    Changes no row. ServiceError 413, 415 or 422, naming the file.
+    """
+    found = list(pictures(spool(source, name, folder)))
+    if len(found) > 1:
+        raise ServiceError(
+            422,
+            "several_frames",
+            f"“{found[0].name}” holds {len(found)} pictures; one is taken here.",
+            field=found[0].name,
+            hint="Nothing was stored.",
+        )
+    return found[0]
 
 
 def place(project: Project, prepared: Iterable[Prepared], placed: files.Placed) -> list[Stored]:
@@ -182,9 +361,9 @@ def _place_batch(project: Project, batch: list[Prepared], placed: files.Placed) 
             image = Image(
                 project=project, file=file, name=item.name, width=file.width, height=file.height
             )
-            known[file.pk] = new[item.path] = image
+            known[file.pk] = new[id(item)] = image
     Image.objects.bulk_create(new.values())
-    return [Stored(known[content[item.sha256].pk], item.path in new) for item in batch]
+    return [Stored(known[content[item.sha256].pk], id(item) in new) for item in batch]
 
 
 def _stored_files(batch: list[Prepared], placed: files.Placed) -> dict[str, StoredFile]:
@@ -193,34 +372,53 @@ def _stored_files(batch: list[Prepared], placed: files.Placed) -> dict[str, Stor
     held = StoredFile.objects.select_for_update().filter(sha256__in=by_content)
     found = {file.sha256: file for file in held}
     new = [item for sha256, item in sorted(by_content.items()) if sha256 not in found]
+    originals = {file.original for file in _rows_with_originals(new)}
     made = StoredFile.objects.bulk_create(_row(item) for item in new)
     for item, file in zip(new, made, strict=True):
         assert item.decoded
         placed.put(file.thumbnail, item.decoded.thumbnail)
         if item.decoded.upright:
             placed.put(file.upright, item.decoded.upright)
-        placed.put(file.original, item.path)
+        if item.decoded.values:
+            placed.put(file.values, item.decoded.values)
+        if item.decoded.tiles:
+            placed.put_all(files.tile_folder(file.sha256), item.decoded.tiles)
+        if file.original not in originals and not file.reference:
+            originals.add(file.original)
+            placed.put(file.original, item.path)
         found[item.sha256] = file
     return found
 
 
+def _rows_with_originals(new: list[Prepared]) -> Iterable[StoredFile]:
+    """Rows of other pictures in the same files, whose originals are stored therefore."""
+    several = [files.image_name("originals", one.source, one.kind.extension) for one in new]
+    return StoredFile.objects.filter(original__in=several, reference="").only("original")
+
+
 def _row(item: Prepared) -> StoredFile:
-    if item.decoded is None:  # removed since it was prepared; the caller tries again
+    decoded = item.decoded
+    if decoded is None:  # removed since it was prepared; the caller tries again
         raise IntegrityError(f"the content of {item.name} was removed")
-    upright = item.decoded.upright
-    names = files.image_names(
-        item.sha256, item.kind.extension, upright.suffix[1:] if upright else None
-    )
-    types = {".jpg": "image/jpeg", ".png": "image/png"}
+    original = files.image_name("originals", item.source, item.kind.extension)
+    upright, mime = original, item.kind.mime
+    if decoded.upright:
+        upright = files.image_name("upright", item.sha256, decoded.upright.suffix[1:])
+        mime = {".jpg": "image/jpeg", ".png": "image/png"}[decoded.upright.suffix]
     return StoredFile(
         sha256=item.sha256,
-        original=names[0],
+        number=item.number,
+        original=original,
         original_type=item.kind.mime,
-        upright=names[1],
-        upright_type=types[upright.suffix] if upright else item.kind.mime,
-        thumbnail=names[2],
-        width=item.decoded.width,
-        height=item.decoded.height,
+        reference=item.reference,
+        upright=upright,
+        upright_type=mime,
+        thumbnail=files.image_name("thumbs", item.sha256, "webp"),
+        values=files.image_name("values", item.sha256, "u16.gz") if decoded.values else "",
+        window=decoded.window,
+        levels=decoded.levels,
+        width=decoded.width,
+        height=decoded.height,
         bytes=item.bytes,
     )
 
@@ -244,37 +442,39 @@ def add_zip(
     path: Path,
     *,
     allow_partial: bool = False,
+    at_once: bool = False,
     progress: Progress = lambda done, total: None,
-    ended: Callable[[ZipResult], None] = lambda result: None,
-) -> ZipResult:
+    ended: Callable[[FilesResult], None] = lambda result: None,
+) -> FilesResult:
     """Store the images of a zip, all or none; with `allow_partial`, those that are good.
 
     Folders inside the zip stay part of the names. Files that are not images and do not claim to be
     are skipped; content that the project has is not stored again. `ended` is called inside the
-    transaction. ServiceError 422 with the bad entries under `bad`.
+    transaction. ServiceError 422 with the bad entries under `bad`; `pool.TakesLong` only `at_once`.
     """
-    return _twice(lambda: _add_zip(project, path, allow_partial, progress, ended))
+    return _twice(lambda: _add_zip(project, path, allow_partial, at_once, progress, ended))
 
 
 def _add_zip(
     project: Project,
     path: Path,
     allow_partial: bool,
+    at_once: bool,
     progress: Progress,
-    ended: Callable[[ZipResult], None],
-) -> ZipResult:
+    ended: Callable[[FilesResult], None],
+) -> FilesResult:
     images = image_entries(zips.check(path))
-    result = ZipResult(skipped=images.skipped)
+    result = FilesResult(skipped=images.skipped)
     with files.scratch() as folder, zips.opened(path) as archive:
         prepared = []
         for number, entry in enumerate(images.entries):
             progress(number, len(images.entries))
             try:
                 with zips.reading(archive, entry.name) as source:
-                    item = prepare(source, entry.name, folder)
-                if item.bytes != entry.size:
+                    file = spool(source, entry.name, folder)
+                if file.bytes != entry.size:
                     raise zips.damaged(entry.name)
-                prepared.append(item)
+                prepared += list(pictures(file, at_once=at_once))
             except ServiceError as error:
                 if error.status == 507:
                     raise
@@ -321,7 +521,7 @@ def bad_entries(bad: list[dict[str, Any]], total: int) -> ServiceError:
 
 def upload_zip(
     user, project: Project, source: files.Readable, name: str, *, allow_partial: bool = False
-) -> ZipResult | Job:
+) -> FilesResult | Job:
     """Take a zip of images: a small one at once, a large one as a job. Managers only.
 
     ServiceError 413, 422 (see `add_zip`), 409 (the project has all of it) or 507.
@@ -334,9 +534,13 @@ def upload_zip(
         files.receive(source, path, settings.MAX_UPLOAD_BYTES, name)
         entries = image_entries(zips.check(path)).entries
         size = sum(entry.size for entry in entries)
+        params = {"allow_partial": allow_partial}
         if len(entries) > SMALL_ZIP_ENTRIES or size > SMALL_ZIP_BYTES:
-            return _enqueue_zip(project, user, path, name, allow_partial)
-        result = add_zip(project, path, allow_partial=allow_partial)
+            return _enqueue(project, user, path, name, params)
+        try:
+            result = add_zip(project, path, allow_partial=allow_partial, at_once=True)
+        except pool.TakesLong:
+            return _enqueue(project, user, path, name, params)
     if not result.added:
         raise ServiceError(
             409, "duplicate", f"All images of “{name}” are already in this project.", field=name
@@ -344,28 +548,38 @@ def upload_zip(
     return result
 
 
-def _enqueue_zip(project: Project, user, path: Path, name: str, allow_partial: bool) -> Job:
-    upload = f"uploads/{uuid.uuid4().hex}.zip"
+def _enqueue(project: Project, user, path: Path, name: str, params: dict[str, Any]) -> Job:
+    upload = f"uploads/{uuid.uuid4().hex}"
     with files.placing() as placed:
         placed.put(upload, path)
         return jobs.enqueue(
             project=project,
             kind=Job.Kind.INGEST,
             user=user,
-            params={"upload": upload, "name": name, "allow_partial": allow_partial},
+            params={"upload": upload, "name": name, **params},
         )
 
 
 def run_ingest(run: jobs.JobRun) -> None:
     """The handler of an `ingest` job."""
-    params = run.job.params
+    params, project = run.job.params, run.job.project
+
+    def progress(done: int, total: int) -> None:
+        run.progress(done, total, "Reading the images")
+
+    def ended(result: FilesResult) -> None:
+        run.finish(result.as_dict(), f"{len(result.added)} images added")
+
     with files.scratch() as folder:
         upload = files.job_upload(run.job, folder)
-        add_zip(
-            run.job.project,
-            upload,
-            allow_partial=params["allow_partial"],
-            progress=lambda done, total: run.progress(done, total, "Reading the images"),
-            ended=lambda result: run.finish(result.as_dict(), f"{len(result.added)} images added"),
-        )
+        if "allow_partial" in params:
+            partial = params["allow_partial"]
+            add_zip(project, upload, allow_partial=partial, progress=progress, ended=ended)
+        else:
+            sampling = Sampling(params["every"], params["seconds"])
+            with upload.open("rb") as source:
+                add_files(
+                    project, source, params["name"],
+                    sampling=sampling, progress=progress, ended=ended,
+                )  # fmt: skip
     default_storage.delete(params["upload"])

@@ -86,7 +86,6 @@ DAMAGED = {
     "animated-png": encoded(
         pixels(), "PNG", save_all=True, append_images=[pixels(seed=1)], duration=100
     ),
-    "two-pages": encoded(pixels(), "TIFF", save_all=True, append_images=[pixels(seed=1)]),
     "cut-tiff": encoded(pixels(), "TIFF")[:-50],
     "cut-webp": encoded(pixels(), "WEBP", lossless=True)[:-30],
     "cut-bmp": encoded(pixels(), "BMP")[:-50],

@@ -183,8 +183,7 @@ def test_a_decoder_that_dies_is_replaced(tmp_path):
     request |= {"max_pixels": LIMIT, "seconds": 5}
 
     def width(timeout: float = 20) -> Any:
-        reply = decoder.ask(request, timeout)
-        return reply and reply["width"]
+        return next((reply["width"] for reply in [*decoder.ask(request, timeout)]), None)
 
     def send(number: int) -> None:
         assert decoder._process

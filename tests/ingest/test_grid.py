@@ -123,9 +123,9 @@ def test_a_hundred_thousand_images_stay_quick(client_of, teammate, project, url)
             digits = "lpad(i::text, 32, '0')"
         cursor.execute(
             "INSERT INTO annotations_storedfile (id, sha256, original, original_type, upright, "
-            "upright_type, thumbnail, width, height, bytes, created_at) "
-            f"{number} SELECT {first} + i, {digits}, 'o', 'image/png', 'u', 'image/png', 't', 8, "
-            "6, 1, CURRENT_TIMESTAMP FROM n"
+            "upright_type, thumbnail, width, height, bytes, created_at, number, reference, "
+            f"\"values\", levels) {number} SELECT {first} + i, {digits}, 'o', 'image/png', "
+            "'u', 'image/png', 't', 8, 6, 1, CURRENT_TIMESTAMP, 0, '', '', 0 FROM n"
         )
         uuid = digits if connection.vendor == "sqlite" else f"{digits}::uuid"
         cursor.execute(

@@ -1,0 +1,146 @@
+"""What every reader shares: limits, refusals, and the files that one upright raster becomes.
+
+A reader is a function that yields a reply for each picture of a file, in order:
+`{number, width, height, upright, thumbnail, values, window, tiles, levels, original, total}`. Names
+are those of files in the reader's folder, or None. `number` counts the file's pictures from 0.
+"""
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+THUMBNAIL = 320
+TILED_FROM = 40_000_000
+"""Pixels above which a raster gets a tile pyramid."""
+MAX_FRAMES = 10_000
+FRAMES_AT_ONCE = 20
+
+Reply = dict[str, Any]
+
+
+class Refused(Exception):
+    """The file is not taken: `code` and a sentence."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(code, detail)
+
+
+class TakesLong(Exception):
+    """Nobody should wait for this file: it is a worker's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`at_once`: somebody waits. `extend(seconds)` asks for more time for the next picture."""
+
+    max_pixels: int
+    at_once: bool
+    extend: Callable[[int], None]
+
+    def size(self, width: int, height: int) -> None:
+        """Refuse by the header, before a pixel is decoded."""
+        if width < 1 or height < 1:
+            raise Refused("empty_image", "The image has no pixels: its width or height is 0.")
+        pixels = width * height
+        if pixels > self.max_pixels:
+            raise Refused(
+                "too_many_pixels",
+                f"The image has {width} × {height} pixels; at most {self.max_pixels:,} pixels are "
+                "taken.",
+            )
+        if pixels > TILED_FROM:
+            if self.at_once:
+                raise TakesLong
+            self.extend(pixels // 1_000_000)
+
+    def count(self, frames: int) -> None:
+        if frames > MAX_FRAMES:
+            raise Refused(
+                "too_many_frames",
+                f"The file holds {frames:,} pictures; at most {MAX_FRAMES:,} are taken.",
+            )
+        if frames > FRAMES_AT_ONCE and self.at_once:
+            raise TakesLong
+
+
+def reply(number: int, total: int, size: tuple[int, int], thumbnail: str, **more: Any) -> Reply:
+    """`size` is (width, height) of the upright raster."""
+    names = dict.fromkeys(("upright", "values", "window", "tiles", "original"))
+    values = {"number": number, "total": total, "width": size[0], "height": size[1], "levels": 0}
+    return {**names, **values, "thumbnail": thumbnail, **more}
+
+
+def bare(image: Image.Image) -> Image.Image:
+    """The same pixels, without the metadata that Pillow would write again."""
+    image.info.clear()
+    return image
+
+
+def save_thumbnail(image: Image.Image, folder: Path, number: int) -> str:
+    """Makes `image` small, and saves it. Returns the file's name."""
+    name = f"{number}-thumbnail.webp"
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    bare(image).save(folder / name, quality=80, method=2)
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class Deep:
+    """Gray of more than 8 bits: pixel × scale + offset is the value; `view` shows low…high.
+
+    `raw`: (height, width) of any integer or float type, upright. `low` ≥ `high`: the least to the
+    greatest value are shown. `inverted`: the greatest value is black.
+    """
+
+    raw: np.ndarray
+    scale: float = 1.0
+    offset: float = 0.0
+    low: float = 0.0
+    high: float = 0.0
+    inverted: bool = False
+
+    def view(self) -> tuple[Image.Image, dict[str, Any]]:
+        """8 bits, low and below 0, high and above 255; a flat image is 0. And the window used."""
+        values = self.raw.astype(np.float32)
+        values[~np.isfinite(values)] = 0
+        if (self.scale, self.offset) != (1.0, 0.0):
+            values *= self.scale
+            values += self.offset
+        least, greatest = float(values.min()), float(values.max())
+        low, high = (self.low, self.high) if self.high > self.low else (least, greatest)
+        values -= low
+        values *= 255 / (high - low) if high > low else 0
+        shown = np.rint(values.clip(0, 255)).astype(np.uint8)
+        window = {
+            "low": low,
+            "high": high,
+            "least": least,
+            "greatest": greatest,
+            "inverted": self.inverted,
+        }
+        return Image.fromarray(255 - shown if self.inverted else shown), window
+
+    def save(self, folder: Path, number: int) -> tuple[str, dict[str, float]]:
+        """The pixels as gzipped little-endian uint16, row after row, and their scale and offset.
+
+        Whole numbers that span at most 65,535 are exact, others are rounded to one of 65,536 steps.
+        """
+        raw = (
+            np.nan_to_num(self.raw, posinf=0, neginf=0) if self.raw.dtype.kind == "f" else self.raw
+        )
+        least, greatest = raw.min().item(), raw.max().item()
+        step = 1.0
+        if raw.dtype.kind in "iu" and greatest - least <= 65535:
+            stored = (raw.astype(np.int64) - least).astype("<u2")
+        else:
+            step = (greatest - least) / 65535 or 1.0
+            stored = np.rint((raw.astype(np.float64) - least) / step).astype("<u2")
+        name = f"{number}-values.u16.gz"
+        with gzip.GzipFile(folder / name, "wb", compresslevel=3, mtime=0) as out:
+            out.write(stored.tobytes())
+        return name, {"scale": step * self.scale, "offset": least * self.scale + self.offset}
