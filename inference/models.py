@@ -35,3 +35,18 @@ class ModelVersion(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class StoredEmbedding(models.Model):
+    """An embedding in the storage: the SHA-256 of its image's file and of its model's weights."""
+
+    image = models.CharField(max_length=64)
+    model = models.CharField(max_length=64)
+    bytes = models.PositiveBigIntegerField()
+    used_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["image", "model"], name="one_embedding")]
+
+    def __str__(self) -> str:
+        return f"{self.image}:{self.model}"

@@ -245,6 +245,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{id}/embedding": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The format is described in `inference/services/embeddings.py`. */
+        get: operations["embedding_file_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{id}/file": {
         parameters: {
             query?: never;
@@ -499,6 +516,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/models/{id}/decoder": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The part of a prompt model that answers clicks, as ONNX. For whoever is logged in. */
+        get: operations["decoder_file_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects": {
         parameters: {
             query?: never;
@@ -599,7 +633,7 @@ export interface paths {
         get: operations["images_get"];
         put?: never;
         /**
-         * @description Upload images and zips. Each file stands alone: what is good is stored.
+         * @description Upload images, volumes, videos and zips. Each file stands alone: what is good is stored.
          *
          *     201 when something was stored, 202 when all of it waits for a worker. When nothing could be
          *     taken the answer is the first file's error, with all under `results`.
@@ -691,6 +725,76 @@ export interface paths {
         put?: never;
         /** @description Queues a job. Managers only; nobody's regions are touched. */
         post: operations["prelabel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/releases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The newest first. Reviewers and above. */
+        get: operations["releases_get"];
+        put?: never;
+        /** @description Queue the making of a release. Managers only. */
+        post: operations["releases_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/releases/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["one_release_get"];
+        put?: never;
+        post?: never;
+        /** @description Remove a release. Owners only. */
+        delete: operations["one_release_delete"];
+        options?: never;
+        head?: never;
+        /** @description Name a release that an export made. Managers only. */
+        patch: operations["one_release_patch"];
+        trace?: never;
+    };
+    "/api/releases/{id}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What changed from the release `against` to this one. */
+        get: operations["release_difference_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/releases/{id}/images/{image}/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description WebP of at most 320 pixels; regions that differ from the other release stand out. */
+        get: operations["release_picture_get"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -812,6 +916,15 @@ export interface components {
             order: number;
             archived: boolean;
         };
+        CategoryChange: {
+            /** @description As in exports. */
+            id: number;
+            name: string;
+            color: string;
+            /** @description Its name in the older release; empty: it is new. */
+            before: string;
+            regions: components["schemas"]["Numbers"];
+        };
         Comment: {
             id: number;
             text: string;
@@ -890,6 +1003,14 @@ export interface components {
              */
             op: "delete";
         };
+        Difference: {
+            images: components["schemas"]["Numbers"];
+            /** @description Images that are equal in both. */
+            same: number;
+            regions: components["schemas"]["Numbers"];
+            categories: components["schemas"]["CategoryChange"][];
+            changes: components["schemas"]["ImageChanges"];
+        };
         /**
          * @description * `dismiss` - dismiss
          * @enum {string}
@@ -907,9 +1028,18 @@ export interface components {
         EmbedRequest: {
             /** Format: int64 */
             model?: number | null;
+            /**
+             * @description How many of the images that come next are prepared too.
+             * @default 0
+             */
+            ahead: number;
         };
         EmbedState: {
             state: components["schemas"]["EmbedStateStateEnum"];
+            /** @description The model that was meant. */
+            model: number;
+            /** @description There is one that browsers can run. */
+            decoder: boolean;
         };
         /**
          * @description * `ready` - ready
@@ -958,6 +1088,24 @@ export interface components {
             status: components["schemas"]["AnnotationStatus"];
             annotator: components["schemas"]["_Annotator"];
         };
+        ImageChange: {
+            /** @description As in exports. */
+            id: number;
+            name: string;
+            state: components["schemas"]["ImageChangeStateEnum"];
+            regions: components["schemas"]["Numbers"];
+        };
+        /**
+         * @description * `added` - added
+         *     * `removed` - removed
+         *     * `changed` - changed
+         * @enum {string}
+         */
+        ImageChangeStateEnum: "added" | "removed" | "changed";
+        ImageChanges: {
+            results: components["schemas"]["ImageChange"][];
+            next: number | null;
+        };
         /**
          * @description * `new` - New
          *     * `in_progress` - In progress
@@ -1003,10 +1151,11 @@ export interface components {
          * @description * `ingest` - Image upload
          *     * `import` - Import
          *     * `export` - Export
+         *     * `release` - Release
          *     * `prelabel` - Pre-labeling
          * @enum {string}
          */
-        JobKindEnum: "ingest" | "import" | "export" | "prelabel";
+        JobKindEnum: "ingest" | "import" | "export" | "release" | "prelabel";
         /**
          * @description * `queued` - Queued
          *     * `running` - Running
@@ -1094,24 +1243,19 @@ export interface components {
         NewExportRequest: {
             format: string;
             /** @default approved */
-            status: components["schemas"]["NewExportStatusEnum"];
+            status: components["schemas"]["Wanted"];
+            /** @description Its id; null: of what there is now, by `status`. */
+            release?: number | null;
             /**
              * @description Whether image files come along.
              * @default false
              */
             images: boolean;
-            /** @description `splits` {train, val, test}, `seed`, `contiguous`, `uncompressed`. */
+            /** @description `splits` {train, val, test}, `seed`, `stratify`, `contiguous`, `uncompressed`. */
             options?: {
                 [key: string]: unknown;
             };
         };
-        /**
-         * @description * `approved` - approved
-         *     * `submitted` - submitted
-         *     * `all` - all
-         * @enum {string}
-         */
-        NewExportStatusEnum: "approved" | "submitted" | "all";
         NewImportRequest: {
             format: string;
             /**
@@ -1132,6 +1276,15 @@ export interface components {
             /** @default  */
             guidelines: string;
         };
+        NewReleaseRequest: {
+            name: string;
+            /** @default approved */
+            status: components["schemas"]["Wanted"];
+            /** @default  */
+            search: string;
+            /** @default  */
+            annotator: string;
+        };
         NewToken: {
             /** @description How the secret starts. */
             key: string;
@@ -1145,6 +1298,11 @@ export interface components {
             image: number | null;
             /** @description The one to be reviewed, in mode `review`. */
             annotation: number | null;
+        };
+        Numbers: {
+            added: number;
+            removed: number;
+            changed: number;
         };
         Outcome: {
             /** Format: uuid */
@@ -1186,6 +1344,10 @@ export interface components {
             results: components["schemas"]["Project"][];
             next: number | null;
         };
+        PageOfRelease: {
+            results: components["schemas"]["Release"][];
+            next: number | null;
+        };
         PageOfToken: {
             results: components["schemas"]["Token"][];
             next: number | null;
@@ -1219,6 +1381,9 @@ export interface components {
             name?: string;
             guidelines?: string;
             archived?: boolean;
+        };
+        PatchedReleaseNameRequest: {
+            name?: string;
         };
         PatchedResolvedRequest: {
             resolved?: boolean;
@@ -1378,6 +1543,31 @@ export interface components {
             revision: number;
         };
         RegionWrite: components["schemas"]["Upsert"] | components["schemas"]["Delete"];
+        Release: {
+            id: number;
+            /** @description Empty: made by an export. */
+            name: string;
+            /** @description Of the content; the same content has the same. */
+            sha256: string;
+            rule: components["schemas"]["Rule"];
+            images: number;
+            regions: number;
+            counts: components["schemas"]["ReleaseCount"][];
+            created_by?: string | null;
+            /** Format: date-time */
+            created_at: string;
+        };
+        /** @description What one category has. */
+        ReleaseCount: {
+            /** @description As in exports. */
+            id: number;
+            name: string;
+            color: string;
+            images: number;
+            regions: number;
+            /** @description Pixels. */
+            area: number;
+        };
         /**
          * @description * `restore` - restore
          * @enum {string}
@@ -1431,6 +1621,13 @@ export interface components {
          * @enum {string}
          */
         RolesEnum: "detector" | "prompt";
+        Rule: {
+            status: components["schemas"]["Wanted"];
+            /** @description Part of the images' names. */
+            search: string;
+            /** @description A username. */
+            annotator: string;
+        };
         Segmented: {
             model: string;
             /** @description The best first; three at most. */
@@ -1489,18 +1686,25 @@ export interface components {
             created: string;
         };
         UploadRequest: {
-            /** @description Images and zips; a name may hold its folder. */
+            /** @description Images, volumes, videos and zips; a name may hold its folder. */
             files: string[];
             /**
              * @description Take the good images of a zip that holds bad ones.
              * @default false
              */
             allow_partial: boolean;
+            /** @description Of a video: every so manieth frame. */
+            every?: number;
+            /**
+             * Format: double
+             * @description Of a video: one frame in so many seconds. Default 1.
+             */
+            seconds?: number;
         };
         UploadResult: {
-            /** @description One per file, and per image of a zip. */
+            /** @description One per image. */
             results: components["schemas"]["Uploaded"][];
-            /** @description Large zips are ingested by a worker. */
+            /** @description What takes long is ingested by a worker. */
             jobs: components["schemas"]["Job"][];
         };
         Uploaded: {
@@ -1617,6 +1821,13 @@ export interface components {
             /** @default  */
             comment: string;
         };
+        /**
+         * @description * `approved` - approved
+         *     * `submitted` - submitted
+         *     * `all` - all
+         * @enum {string}
+         */
+        Wanted: "approved" | "submitted" | "all";
         Workspace: {
             project: components["schemas"]["WorkspaceProject"];
             image: components["schemas"]["WorkspaceImage"];
@@ -2903,6 +3114,69 @@ export interface operations {
             };
         };
     };
+    embedding_file_get: {
+        parameters: {
+            query: {
+                model: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     image_file_get: {
         parameters: {
             query?: never;
@@ -3822,6 +4096,67 @@ export interface operations {
             };
         };
     };
+    decoder_file_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     projects_get: {
         parameters: {
             query?: {
@@ -4623,9 +4958,10 @@ export interface operations {
                  * @description * `ingest` - Image upload
                  *     * `import` - Import
                  *     * `export` - Export
+                 *     * `release` - Release
                  *     * `prelabel` - Pre-labeling
                  */
-                kind?: "ingest" | "import" | "export" | "prelabel";
+                kind?: "ingest" | "import" | "export" | "release" | "prelabel";
                 limit?: number;
                 /**
                  * @description * `queued` - Queued
@@ -4925,6 +5261,421 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    releases_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+                /** @description Only those with a name. */
+                named?: boolean;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfRelease"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    releases_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again is the same release. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewReleaseRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    one_release_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    one_release_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    one_release_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedReleaseNameRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Release"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    release_difference_get: {
+        parameters: {
+            query: {
+                /** @description `next` of the page before. */
+                after?: number;
+                /** @description The id of the older release. */
+                against: number;
+                /** @description Its id in exports. */
+                category?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Difference"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    release_picture_get: {
+        parameters: {
+            query: {
+                /** @description The id of the older release. */
+                against: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+                image: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/webp": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

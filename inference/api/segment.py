@@ -50,16 +50,6 @@ class SegmentedSerializer(serializers.Serializer):
     seconds = serializers.FloatField()
 
 
-class EmbedSerializer(StrictSerializer):
-    model = serializers.IntegerField(
-        allow_null=True, default=None, min_value=1, max_value=2**63 - 1
-    )
-
-
-class EmbedStateSerializer(serializers.Serializer):
-    state = serializers.ChoiceField(["ready", "queued", "not_needed"])
-
-
 class Segment(View):
     @endpoint(
         body=PromptsSerializer,
@@ -71,14 +61,4 @@ class Segment(View):
         return Response(prompting.segment(request.user, pk, self.body))
 
 
-class Embed(View):
-    @endpoint(body=EmbedSerializer, replies=EmbedStateSerializer, errors={409: ErrorSerializer})
-    def post(self, request: Request, pk: int) -> Response:
-        """Asks for the image's embedding ahead of the first click."""
-        return Response({"state": prompting.embed(request.user, pk, self.body["model"])})
-
-
-urlpatterns = [
-    path("images/<int:pk>/segment", Segment.as_view()),
-    path("images/<int:pk>/embed", Embed.as_view()),
-]
+urlpatterns = [path("images/<int:pk>/segment", Segment.as_view())]

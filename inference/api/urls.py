@@ -1,5 +1,11 @@
 """Routes."""
 
-from inference.api import models, prelabel, segment
+from inference.api import decoders, embeddings, models, prelabel, segment
 
-urlpatterns = [*models.urlpatterns, *prelabel.urlpatterns, *segment.urlpatterns]
+urlpatterns = [
+    *models.urlpatterns,
+    *decoders.urlpatterns,
+    *prelabel.urlpatterns,
+    *segment.urlpatterns,
+    *embeddings.urlpatterns,
+]

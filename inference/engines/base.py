@@ -153,3 +153,11 @@ class PromptSegmenter(Engine, Protocol):
     def segment(self, embedding: Embedding, prompts: Prompts) -> list[MaskCandidate]:
         """At most three candidates, best first. At least a positive point, a box or a mask is
         given; every candidate that is not empty lies inside the image."""
+
+
+@runtime_checkable
+class BrowserDecoder(Protocol):
+    """A PromptSegmenter whose `segment` browsers can run from a stored embedding."""
+
+    def export_decoder(self) -> bytes:
+        """ONNX, as `frontend/workers/decoder.worker.ts` runs it."""

@@ -36,6 +36,7 @@ from inference.engines.base import (
     WeightsError,
     WeightsInfo,
 )
+from inference.engines.sam_export import to_onnx
 
 NAMES = {(768, 12): "ViT-B", (1024, 24): "ViT-L", (1280, 32): "ViT-H"}
 LOGIT = 8.0
@@ -73,12 +74,17 @@ class Sam:
         return cls(model, config)
 
     def embed(self, image: Image) -> Embedding:
-        """One array, `features`: float16 (256, side, side)."""
+        """`features`: float16 (256, side, side), and `input`: int32 (2,), the height and width at
+        which the encoder saw the image, in the top left corner of a square of the longer one."""
         predictor = SamPredictor(self._model)
         with device.memory_errors(), torch.inference_mode(), self._half():
             predictor.set_image(image)
             features = predictor.get_image_embedding()[0].to(torch.float16).cpu().numpy()
-        return Embedding({"features": features}, image.shape[:2])
+        seen = np.array(predictor.input_size, np.int32)
+        return Embedding({"features": features, "input": seen}, image.shape[:2])
+
+    def export_decoder(self) -> bytes:
+        return to_onnx(self._model)
 
     def segment(self, embedding: Embedding, prompts: Prompts) -> list[MaskCandidate]:
         predictor = SamPredictor(self._model)

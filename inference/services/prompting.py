@@ -27,7 +27,7 @@ from inference.engines.base import Embedding, OutOfMemoryError, Point, Prompts
 from inference.models import ModelVersion
 from inference.registry import ENGINES
 from inference.selectors import default_model, get_model
-from inference.services import embeddings
+from inference.services import decoders, embeddings
 from inference.services.loading import engine_of
 from inference.services.rasters import raster
 
@@ -36,6 +36,8 @@ REPLY_SECONDS = 15
 KEEP_BYTES = 256 * 2**20
 EMBED_AGAIN_SECONDS = 60
 QUEUE = "interactive"
+AHEAD_QUEUE = "batch"
+"""Nobody waits for those images yet, and clicks do not wait for them."""
 
 
 def segment(user, image_id: int, prompts: dict[str, Any]) -> dict[str, Any]:
@@ -59,17 +61,31 @@ def segment(user, image_id: int, prompts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def embed(user, image_id: int, model_id: int | None) -> str:
-    """Have the embedding made ahead of the first click: `ready`, `queued` or `not_needed`."""
+def embed(user, image_id: int, model_id: int | None, ahead: int = 0) -> dict[str, Any]:
+    """Have the embedding made before the first click, and those of the `ahead` images after it.
+
+    `{state: ready, queued or not_needed, model: id, decoder: whether a browser can decode}`.
+    """
     image = find(Image.objects.select_related("file"), user, pk=image_id)
     model = _model(model_id)
     if ENGINES[model.engine].runs_in_web:
-        return "not_needed"
-    if embeddings.stored(image, model):
-        return "ready"
-    if cache.add(f"embed:{embeddings.signature(image, model)}", True, EMBED_AGAIN_SECONDS):
-        transaction.on_commit(lambda: _send("embed", [image.pk, model.pk]))
-    return "queued"
+        return {"state": "not_needed", "model": model.pk, "decoder": False}
+    ready, decoder = embeddings.stored(image, model), decoders.stored(model)
+    if ready:
+        embeddings.used(image, model)
+    else:
+        _send_embed(image, model, QUEUE)
+    for coming in embeddings.coming(user, image, ahead):
+        if not embeddings.stored(coming, model):
+            _send_embed(coming, model, AHEAD_QUEUE)
+    return {"state": "ready" if ready else "queued", "model": model.pk, "decoder": decoder}
+
+
+def _send_embed(image: Image, model: ModelVersion, queue: str) -> None:
+    """Once a minute at most: a message that was lost is sent again."""
+    key = f"embed:{queue}:{embeddings.signature(image, model)}"
+    if cache.add(key, True, EMBED_AGAIN_SECONDS):
+        transaction.on_commit(lambda: _send("embed", [image.pk, model.pk], queue=queue))
 
 
 def _model(model_id: int | None) -> ModelVersion:
@@ -168,7 +184,9 @@ def embed_task(image_id: int, model_id: int) -> None:
     image = Image.objects.select_related("file").filter(pk=image_id).first()
     model = ModelVersion.objects.filter(pk=model_id, state=ModelVersion.State.READY).first()
     if image and model:
-        embeddings.computed(image, model, engine_of(model))
+        engine = engine_of(model)
+        decoders.keep(model, engine)  # first: whoever sees the embedding sees the decoder
+        embeddings.computed(image, model, engine)
 
 
 def _ask_worker(image: Image, model: ModelVersion, prompts: dict[str, Any]) -> list[dict[str, Any]]:
@@ -198,13 +216,13 @@ def _ask_worker(image: Image, model: ModelVersion, prompts: dict[str, Any]) -> l
     return candidates
 
 
-def _send(task: str, args: list[Any], **options: Any) -> Any:
+def _send(task: str, args: list[Any], queue: str = QUEUE, **options: Any) -> Any:
     """The result to wait for; None when the broker cannot be reached."""
     try:
         return current_app.send_task(
             f"inference.tasks.{task}",
             args=args,
-            queue=QUEUE,
+            queue=queue,
             retry=False,
             ignore_result=task != "segment",
             **options,

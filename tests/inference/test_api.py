@@ -191,7 +191,7 @@ def test_embed_asks_a_worker_once(
     assert sent == [[picture.pk, remote.pk]]
     classic = ModelVersion.objects.get(name="classic")
     reply = client.post(url, {"model": classic.pk}, format="json")
-    assert reply.json() == {"state": "not_needed"}
+    assert reply.json() == {"state": "not_needed", "model": classic.pk, "decoder": False}
 
 
 def test_decoded_images_are_kept_up_to_a_budget(monkeypatch):

@@ -56,6 +56,52 @@ def sam(
         )
 
 
+def trained_sam(path: Path, steps: int = 150) -> Path:
+    """A tiny model that was briefly shown discs, and finds the one that is clicked or boxed."""
+    import numpy as np
+    import torch
+    from torch.nn import functional
+
+    model = sam(image_size=128, width=64)
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
+    ys, xs = np.mgrid[:128, :128] + 0.5
+    place = model.prompt_encoder.get_dense_pe()
+    for _ in range(steps):
+        image = np.full((128, 128, 3), random.integers(20, 50, 3), float)
+        centres = random.uniform([16, 16], [56, 80], (1, 2)) + np.array([[0, 0], [56, 0]])
+        radii = random.uniform(10, 22, 2)
+        truths = []
+        for (x, y), radius in zip(centres, radii, strict=True):
+            truth = (xs - x) ** 2 + (ys - y) ** 2 < radius**2
+            image[truth] = random.integers(100, 250, 3)
+            truths.append(truth)
+        pixels = torch.tensor(image).permute(2, 0, 1).float()
+        features = model.image_encoder(model.preprocess(pixels)[None])
+        centre = torch.tensor(centres).float()
+        radius = torch.tensor(radii).float()[:, None]
+        points = (centre[:, None], torch.ones(2, 1))
+        boxes = torch.cat([centre - radius, centre + radius], 1)
+        target = functional.interpolate(
+            torch.tensor(np.array(truths)).float()[:, None], (32, 32), mode="area"
+        )
+        loss = torch.zeros(())
+        for shown in ({"points": points, "boxes": None}, {"points": None, "boxes": boxes}):
+            sparse, dense = model.prompt_encoder(masks=None, **shown)
+            logits, scores = model.mask_decoder.predict_masks(features, place, sparse, dense)
+            wanted = target.expand_as(logits)
+            loss = loss + functional.binary_cross_entropy_with_logits(logits, wanted)
+            found, true = logits.detach() > 0, wanted > 0.5
+            iou = (found & true).sum((2, 3)) / (found | true).sum((2, 3)).clamp(min=1)
+            loss = loss + functional.mse_loss(scores, iou)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    torch.save(model.state_dict(), path)
+    return path
+
+
 def save_sam(path: Path, **sizes: Any) -> Path:
     """The state dict alone, as the official files hold it; safetensors by the file's name."""
     import torch
