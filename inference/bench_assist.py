@@ -79,6 +79,13 @@ def read_folder(folder: Path, min_area: int) -> Iterator[tuple[Path, list[BoolMa
         yield path, [labels == i for i, area in zip(ids, areas, strict=True) if area >= min_area]
 
 
+def read_objects(folder: Path, min_area: int) -> list[tuple[Path, BoolMask]]:
+    """Every object with its image, in an order drawn with seed 0."""
+    objects = [(path, mask) for path, masks in read_folder(folder, min_area) for mask in masks]
+    random.Random(0).shuffle(objects)  # noqa: S311
+    return objects
+
+
 def read_image(path: Path) -> Image:
     return np.asarray(Pillow.open(path).convert("RGB"))
 
@@ -172,9 +179,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     for folder in options.folders:
         least = options.min_area or (1000 if (folder / "instances.json").exists() else 100)
-        objects = [(path, mask) for path, masks in read_folder(folder, least) for mask in masks]
-        random.Random(0).shuffle(objects)  # noqa: S311
-        chosen = objects[: options.objects]
+        chosen = read_objects(folder, least)[: options.objects]
         results = {"classic": Figures(), "grabCut": Figures()}
         engine = Classic.load(None, {})
         for path, truth in chosen:

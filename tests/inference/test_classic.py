@@ -11,8 +11,8 @@ from inference.bench_assist import (
     evaluate,
     iou,
     next_click,
-    read_folder,
     read_image,
+    read_objects,
 )
 from inference.engines.base import BoolMask, Image, MaskCandidate, Point, Prompts
 from inference.engines.classic import Classic
@@ -133,10 +133,10 @@ def test_a_click_in_a_large_image_is_quick():
     engine.segment(embedding, prompts)
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()  # of the processor: other work on the machine does not count
         engine.segment(embedding, prompts)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.4  # 0.15 is the aim on a machine that does nothing else
+        times.append(time.process_time() - start)
+    assert min(times) < 0.3
 
 
 def test_the_view_is_finest_at_the_prompts_and_covers_the_image():
@@ -221,19 +221,14 @@ def test_simulated_clicks_go_to_the_middle_of_the_largest_error():
 
 
 @pytest.mark.parametrize(
-    ("name", "clicks", "box"), [("coco_sample", 11.0, 0.65), ("nuclei", 11.5, 0.7)]
+    ("name", "clicks", "box"), [("coco_sample", 10.5, 0.6), ("nuclei", 9.5, 0.7)]
 )
 def test_real_objects_need_few_clicks(name, clicks, box, shared_data):
     """A guard against getting worse; `python -m inference.bench_assist` has the real figures."""
+    objects = read_objects(shared_data / name, 1000 if name == "coco_sample" else 100)[:10]
     figures = Figures()
     engine = Classic.load(None, {})
-    least = 1000 if name == "coco_sample" else 100
-    count = 0
-    for path, masks in read_folder(shared_data / name, least):
-        for truth in masks[:1]:
-            evaluate(engine_predict(engine, read_image(path)), truth, figures)
-            count += 1
-        if count == 12:
-            break
+    for path, truth in objects:
+        evaluate(engine_predict(engine, read_image(path)), truth, figures)
     assert figures.noc(0.85) <= clicks
     assert np.mean(figures.boxes) >= box

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, diags
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 from inference.engines.base import BoolMask, CropMask, Image, MaskCandidate, Point, Prompts
@@ -24,39 +25,40 @@ LEAK = 0.005
 """How fast a click's influence fades along the graph."""
 PRIOR = -0.5
 """What a superpixel is taken for before anything is known: -1 background, 1 object."""
-COLOR_REACH, FAR_REACH, NEAR_REACH = 14.0, 0.3, 0.15
+COLOR_REACH, FAR_REACH, NEAR_REACH = 20.0, 0.3, 0.15
 """Width of the kernels: in Lab, and in parts of the view for like colours and for all."""
-COLOR_WEIGHT, NEAR_WEIGHT = 0.6, 0.3
+COLOR_WEIGHT, NEAR_WEIGHT = 0.4, 1.8
 SMOOTHNESS = 1.5
 """What a unit of affinity costs against a unit of evidence."""
 TRUST = 0.3
 """How sure the previous mask is of each of its superpixels."""
-CORRECTION_REACH = 3.0
+CORRECTION_REACH = 1.5
 """How far a correction counts, in distances from the click to the previous mask's border."""
 BOX_COLOR = 0.3
 """What the colours in and outside a box count, against its shape."""
+REPLAYED = 8
+"""Of more clicks without a mask the earlier ones are taken together."""
 SCALES = (0.0, 0.3, -0.3)
 """What is added to the evidence for the object as such, for the whole and for the part."""
 
 
 def answer(pyramid: list[Image], prompts: Prompts) -> list[MaskCandidate]:
-    """Candidates, best first, for an image (given as its pyramid) and at least one prompt."""
-    height, width = pyramid[0].shape[:2]
-    mask, points = prompts.mask, list(prompts.points)
-    candidates: list[MaskCandidate] = []
-    if mask is None and (prompts.box or points):
-        known = [] if prompts.box else [points.pop(0)]
-        candidates = _Step(pyramid, prompts.box, known, None).candidates()
-    elif not points:
-        candidates = _Step(pyramid, prompts.box, [], mask).candidates()
+    """Candidates, best first, for an image (given as its pyramid) and at least one prompt.
+
+    Without a previous mask the clicks are gone through one by one, as they were made.
+    """
+    points, mask = list(prompts.points), prompts.mask
+    if mask is not None:
+        known = points
+    elif prompts.box:
+        known = points[: max(0, len(points) - REPLAYED)]
     else:
-        known, points = points[:-1], points[-1:]
-    for point in points:
-        if candidates:
-            mask = candidates[0].mask.full(height, width)
-        known = [*known, point]
-        candidates = _Step(pyramid, prompts.box, known, mask).candidates()
-    return candidates
+        known = points[: max(1, len(points) - REPLAYED)]
+    step = _Step(pyramid, prompts.box, known, mask)
+    for number in range(len(known) + 1, len(points) + 1):
+        mask = step.best()
+        step = _Step(pyramid, prompts.box, points[:number], mask)
+    return step.candidates()
 
 
 class _Step:
@@ -90,16 +92,21 @@ class _Step:
             1,
         )
         self.box = box
+        self.label = self._label()
+
+    def best(self) -> BoolMask | None:
+        """The first candidate as a mask of the whole image; None when it is empty."""
+        mask = self._mask(self._kept(self._cut(self.label)))
+        return mask.full(*self.shape) if mask.area else None
 
     def candidates(self) -> list[MaskCandidate]:
-        label = self._label()
         results: list[MaskCandidate] = []
         for scale in SCALES:
-            chosen = self._cut(label + scale)
+            chosen = self._kept(self._cut(self.label + scale))
             mask = self._mask(chosen)
             if mask.area and not any(_same(mask, other.mask) for other in results):
-                results.append(MaskCandidate(mask, self._score(chosen)))
-        return results
+                results.append(MaskCandidate(mask, self._score(chosen, scale)))
+        return sorted(results, key=lambda candidate: -candidate.score)
 
     def _label(self) -> Values:
         """What each superpixel seems to be, about -1…1, (n,)."""
@@ -197,6 +204,20 @@ class _Step:
         evidence[self.nodes] = 100 * self.signs
         return minimum_cut(evidence, self.graph.pairs, SMOOTHNESS * self.graph.affinity)
 
+    def _kept(self, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A correction adds (a positive click) or takes away, in one piece, where it was made."""
+        if self.previous is None or not self.points:
+            return chosen
+        before = self.graph.mean(self.previous) > 0.5
+        positive, node = self.points[-1].positive, self.nodes[-1]
+        changed = (chosen & ~before) if positive else (before & ~chosen)
+        changed[node] = True
+        first, second = self.graph.pairs[changed[self.graph.pairs].all(1)].T
+        links = csc_matrix((np.ones(len(first)), (first, second)), (len(before), len(before)))
+        _, pieces = connected_components(links, directed=False)
+        changed &= pieces == pieces[node]
+        return (before | changed) if positive else (before & ~changed)
+
     def _mask(self, chosen: NDArray[np.bool_]) -> CropMask:
         soft = cv2.GaussianBlur(chosen[self.graph.labels].astype(np.float32), (0, 0), 0.8)
         window = CropMask(*self.view.restore(soft))
@@ -208,15 +229,17 @@ class _Step:
             window = CropMask(full)
         return CropMask.of(window.pixels, window.x, window.y)
 
-    def _score(self, chosen: NDArray[np.bool_]) -> float:
-        """How much harder the mask's border is than borders usually are in this view, 0…1."""
+    def _score(self, chosen: NDArray[np.bool_], scale: float) -> float:
+        """Higher for a border harder than usual here, lower for leaving the view, 0…1."""
         first, second = self.graph.pairs.T
         border = chosen[first] != chosen[second]
         if not border.any():
             return 0.0
-        usual = self.graph.strength.mean() + 1
-        ratio = float(self.graph.strength[border].mean() / usual)
-        return round(ratio / (1 + ratio), 4)
+        hard = self.graph.strength[border].mean() / (self.graph.strength.mean() + 1)
+        labels = self.graph.labels
+        rim = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+        quality = hard * np.exp(-4 * chosen[rim].mean() - 2 * abs(scale))
+        return round(float(quality / (1 + quality)), 4)
 
 
 def _same(a: CropMask, b: CropMask) -> bool:
