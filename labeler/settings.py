@@ -135,6 +135,7 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20
 MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=200 * 2**20)
 MAX_IMAGE_PIXELS = env.int("MAX_IMAGE_PIXELS", default=100_000_000)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=4 * 2**30)
+EMBEDDINGS_BYTES = env.int("EMBEDDINGS_BYTES", default=20 * 2**30)
 
 # --- files --------------------------------------------------------------------------------------
 # STORAGE_URL: empty = folder <data>/media; s3://KEY:SECRET@HOST:PORT/BUCKET[?tls=0] = S3.
