@@ -34,7 +34,10 @@ class CategoryRecord:
 
 @dataclass(frozen=True, slots=True)
 class RegionRecord:
-    """One region as datasets know it. `id` None: the format gives none, or it is not yet known."""
+    """One region as datasets know it. `id` None: the format gives none, or it is not yet known.
+
+    `bbox` is given where `area` and `bbox` are known to be those of the mask.
+    """
 
     category_id: int
     geometry: Geometry
@@ -44,6 +47,7 @@ class RegionRecord:
     area: float | None = None
     order: int = 0
     attributes: dict[str, Any] = field(default_factory=dict)
+    bbox: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

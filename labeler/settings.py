@@ -262,6 +262,7 @@ SPECTACULAR_SETTINGS = {
         "Role": "annotations.models.projects.Role",
         "Verdict": "annotations.models.Review.Verdict",
         "JobState": "annotations.models.Job.State",
+        "Wanted": ["approved", "submitted", "all"],
         "ModelState": "inference.models.ModelVersion.State",
     },
 }

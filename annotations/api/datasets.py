@@ -31,9 +31,13 @@ class FormatSerializer(serializers.Serializer):
 class NewExportSerializer(StrictSerializer):
     format = serializers.CharField(max_length=40)
     status = serializers.ChoiceField(["approved", "submitted", "all"], default="approved")
+    release = serializers.IntegerField(
+        default=None, allow_null=True, help_text="Its id; null: of what there is now, by `status`."
+    )
     images = serializers.BooleanField(default=False, help_text="Whether image files come along.")
     options = serializers.DictField(
-        default=dict, help_text="`splits` {train, val, test}, `seed`, `contiguous`, `uncompressed`."
+        default=dict,
+        help_text="`splits` {train, val, test}, `seed`, `stratify`, `contiguous`, `uncompressed`.",
     )
 
 

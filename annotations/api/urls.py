@@ -11,6 +11,7 @@ from annotations.api import (
     images,
     jobs,
     projects,
+    releases,
     reviews,
     workspace,
 )
@@ -24,5 +25,6 @@ urlpatterns = [
     *workspace.urlpatterns,
     *jobs.urlpatterns,
     *datasets.urlpatterns,
+    *releases.urlpatterns,
     path("schema", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated])),
 ]

@@ -23,6 +23,7 @@ from annotations.formats.base import (
 )
 from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, load, write_document
 from annotations.formats.names import safe_relative
+from annotations.formats.shapes import simple_rings
 from annotations.masks import polygons, rle
 from annotations.masks.validation import GeometryError, validate_polygons, validate_runs
 from annotations.masks.validation import validate_mask as validate_counts
@@ -284,15 +285,18 @@ def category_entry(category: CategoryRecord) -> dict[str, Any]:
 def _annotation(
     item: Item, id: int, region: RegionRecord, report: Report, uncompressed: bool
 ) -> dict[str, Any]:
-    counts = polygons.geometry_counts(region.geometry)
-    area = rle.area(counts)
+    parts = region.geometry.polygons
+    rings = simple_rings(region.geometry)
+    counts = "" if rings and region.bbox else polygons.geometry_counts(region.geometry)
+    area, box = (
+        (int(region.area or 0), region.bbox)
+        if region.bbox
+        else (rle.area(counts), rle.bbox(counts, item.size))
+    )
     if not area:
         note_region(report, item, id, "it covers no pixel.")
-    parts = region.geometry.polygons
-    segmentation: Any
-    if parts is not None and all(len(rings) == 1 for rings in parts):
-        segmentation = [rings[0] for rings in parts]
-    else:
+    segmentation: Any = rings
+    if rings is None:
         if parts is not None:
             note_region(report, item, id, "it has holes and is written as a mask.")
         runs = uncompressed or region.is_crowd
@@ -306,7 +310,7 @@ def _annotation(
         "category_id": region.category_id,
         "segmentation": segmentation,
         "area": area,
-        "bbox": list(rle.bbox(counts, item.size)),
+        "bbox": list(box),
         "iscrowd": int(region.is_crowd),
     }
     if region.score is not None:

@@ -13,6 +13,7 @@ from annotations.models.jobs import Job, JobItem
 from annotations.models.people import User
 from annotations.models.predictions import Prediction, Proposal
 from annotations.models.projects import Category, Membership, Project
+from annotations.models.releases import Release, ReleaseImage
 
 __all__ = [
     "Annotation",
@@ -28,6 +29,8 @@ __all__ = [
     "Proposal",
     "Region",
     "RegionRevision",
+    "Release",
+    "ReleaseImage",
     "Review",
     "StoredFile",
     "User",

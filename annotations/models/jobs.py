@@ -30,6 +30,7 @@ class Job(models.Model):
         INGEST = "ingest", "Image upload"
         IMPORT = "import", "Import"
         EXPORT = "export", "Export"
+        RELEASE = "release", "Release"
         PRELABEL = "prelabel", "Pre-labeling"
 
     class State(models.TextChoices):

@@ -30,6 +30,7 @@ TABS = [
     ("pages:upload", "Upload", Role.MANAGER),
     ("models:prelabel", "Pre-label", Role.MANAGER),
     ("pages:review", "Review", Role.REVIEWER),
+    ("pages:releases", "Releases", Role.REVIEWER),
     ("pages:export", "Export", Role.MANAGER),
     ("pages:import", "Import", Role.MANAGER),
     ("pages:jobs", "Jobs", Role.ANNOTATOR),

@@ -13,6 +13,7 @@ from annotations.models.projects import Role
 from annotations.pages.base import page, person, project_context, refuse_in
 from annotations.pages.forms import ExportForm, ImportForm
 from annotations.selectors import jobs as job_selectors
+from annotations.selectors import releases as release_selectors
 from annotations.services import exports, imports
 
 SHOWN = 20
@@ -25,7 +26,9 @@ def export(request: HttpRequest, project_id: int) -> HttpResponse:
     project, user = context["project"], person(request)
     formats = [info for info in FORMATS.values() if info.writes and project.kind in info.kinds]
     first = {"format": formats[0].name, "key": uuid.uuid4()}
-    form = ExportForm(request.POST or None, initial=first)
+    named = release_selectors.list_releases(user, project, named=True)
+    wanted = {**first, "release": request.GET.get("release", "")}
+    form = ExportForm(request.POST or None, initial=wanted, releases=named)
     if request.method == "POST" and form.is_valid():
         try:
             job = exports.start_export(user, project, **form.cleaned_data)

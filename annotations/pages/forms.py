@@ -1,5 +1,6 @@
 """The forms of the pages."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -7,7 +8,8 @@ from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.urls import reverse_lazy
 
 from annotations.errors import ServiceError
-from annotations.models import Project
+from annotations.formats import splits
+from annotations.models import Project, Release
 from annotations.models.projects import Role
 from annotations.pages.categories import TypedCategory, parse_categories
 from annotations.services.logins import count_attempt
@@ -120,19 +122,68 @@ class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
 
 
+WANTED = [
+    ("approved", "Approved only"),
+    ("submitted", "Approved and submitted"),
+    ("all", "All, finished or not"),
+]
+
+
+class ReleaseForm(forms.Form):
+    name = forms.CharField(max_length=200, help_text="Such as v1 or 2026-11.")
+    status = forms.ChoiceField(choices=WANTED, initial="approved", label="Annotations")
+    search = forms.CharField(
+        max_length=200, required=False, label="Names with", help_text="Empty: all images."
+    )
+    annotator = forms.CharField(
+        max_length=150, required=False, help_text="Empty: everybody’s annotations."
+    )
+    key = forms.CharField(max_length=40, widget=forms.HiddenInput)  # sent twice is one release
+
+
 class ExportForm(forms.Form):
     format = forms.CharField(max_length=40)
-    status = forms.ChoiceField(
-        choices=[
-            ("approved", "Approved only"),
-            ("submitted", "Approved and submitted"),
-            ("all", "All, finished or not"),
-        ],
-        initial="approved",
-        label="Annotations",
+    release = forms.TypedChoiceField(
+        required=False,
+        coerce=int,
+        empty_value=None,
+        help_text="A release always makes the same file.",
+    )
+    status = forms.ChoiceField(choices=WANTED, initial="approved", label="Annotations")
+    split = forms.CharField(
+        max_length=40,
+        required=False,
+        label="Train / val / test",
+        help_text="Such as 80/10/10. Empty: no splits.",
+        widget=forms.TextInput(attrs={"placeholder": "80/10/10", "inputmode": "numeric"}),
+    )
+    seed = forms.CharField(
+        max_length=100, required=False, help_text="Another seed gives other splits."
+    )
+    stratify = forms.BooleanField(
+        required=False, label="Share out each category by these parts (stratified)"
     )
     images = forms.BooleanField(required=False, label="Put the images in the archive")
     key = forms.CharField(max_length=40, widget=forms.HiddenInput)  # sent twice is one export
+
+    def __init__(self, *args: Any, releases: Iterable[Release], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        now = ("", "What there is now")
+        choices = [now, *((release.pk, str(release)) for release in releases)]
+        self.fields["release"].choices = choices  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """The arguments of an export; the splits become its options."""
+        asked = super().clean() or self.cleaned_data
+        split, seed, stratify = (asked.pop(n, "") for n in ("split", "seed", "stratify"))
+        asked["options"] = {}
+        if split:
+            try:
+                fractions = splits.parse(split)
+            except ValueError:
+                raise forms.ValidationError({"split": "Splits look like 80/10/10."}) from None
+            asked["options"] = {"splits": fractions, "seed": seed, "stratify": stratify}
+        return asked
 
 
 class ImportForm(forms.Form):

@@ -67,7 +67,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
         "waits_long": timezone.now() - found.created_at > LONG_WAIT,
         "remaining": _remaining(found),
         "notes": found.result.get("notes", []),
-        "notes_total": found.result.get("notes_total", 0),
+        "notes_total": len(found.result.get("notes", [])) + found.result.get("more_notes", 0),
         "facts": _facts(found),
         "items": items,
         "next_url": f"{request.path}?{'state=failed&' if failed_only else ''}after={after}"
@@ -112,6 +112,8 @@ def _facts(found: Job) -> list[tuple[str, Any]]:
         "images": "Images",
         "regions": "Regions",
         "proposals": "Proposals",
+        "release_name": "Release",
+        "release_sha256": "Content",
         "sha256": "SHA-256",
     }
     values = {**found.params, **found.result}

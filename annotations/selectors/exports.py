@@ -1,16 +1,17 @@
-"""What leaves in an export: one annotation per image, streamed as records in the order of ids."""
+"""What is in a release: one annotation per image, streamed as records in the order of ids."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from annotations.masks.rle import Size
 from annotations.models import Annotation, Category, Image, Project, Region
 from annotations.models.images import ImageQuerySet
 from annotations.records import CategoryRecord, Geometry, ImageRecord, RegionRecord
 
-CHUNK = 500
+CHUNK = 200
 Status = Annotation.Status
 
 WANTED: dict[str, tuple[str, ...]] = {
@@ -18,19 +19,31 @@ WANTED: dict[str, tuple[str, ...]] = {
     "submitted": (Status.APPROVED, Status.SUBMITTED),
     "all": (Status.APPROVED, Status.SUBMITTED, Status.SENT_BACK, Status.IN_PROGRESS),
 }
-"""Which annotations an export takes; of several on one image the first kind, the newest of it."""
+"""Which annotations are taken; of several on one image the first kind, the newest of it."""
 
 
-def exported_annotations(project: Project, wanted: str):
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is taken. `search`: part of the images' names; `annotator`: a username."""
+
+    status: str = "approved"
+    search: str = ""
+    annotator: str = ""
+
+
+def exported_annotations(project: Project, rule: Rule):
     """The annotations among which is chosen. One that was only opened is none."""
-    rows = Annotation.objects.filter(project=project, status__in=WANTED[wanted])
+    rows = Annotation.objects.filter(project=project, status__in=WANTED[rule.status])
+    if rule.annotator:
+        rows = rows.filter(annotator__username=rule.annotator)
     return rows.exclude(status=Status.IN_PROGRESS, revision=0)
 
 
-def exported_images(project: Project, wanted: str) -> ImageQuerySet:
+def exported_images(project: Project, rule: Rule) -> ImageQuerySet:
     """The images that have such an annotation."""
-    chosen = exported_annotations(project, wanted).filter(image=OuterRef("pk"))
-    return Image.objects.filter(Exists(chosen), project=project)
+    chosen = exported_annotations(project, rule).filter(image=OuterRef("pk"))
+    rows = Image.objects.filter(Exists(chosen), project=project)
+    return rows.filter(name__icontains=rule.search) if rule.search else rows
 
 
 def exported_categories(project: Project) -> tuple[CategoryRecord, ...]:
@@ -49,71 +62,77 @@ def exported_categories(project: Project) -> tuple[CategoryRecord, ...]:
     )
 
 
-def choose(images: list[Image], wanted: str) -> dict[int, Annotation]:
-    """Image id to the annotation that is exported for it."""
-    order = {status: rank for rank, status in enumerate(WANTED[wanted])}
-    chosen: dict[int, Annotation] = {}
-    if not images:
-        return chosen
-    rows = exported_annotations(images[0].project, wanted).filter(image__in=images)
-    for annotation in rows.order_by("-updated_at", "-pk"):
-        other = chosen.get(annotation.image_id)
-        if other is None or order[annotation.status] < order[other.status]:
-            chosen[annotation.image_id] = annotation
-    return chosen
+def choose(project: Project, images: list[int], rule: Rule) -> dict[int, tuple[int, int]]:
+    """Image id to the annotation that is taken for it: (id, revision)."""
+    order = {status: rank for rank, status in enumerate(WANTED[rule.status])}
+    rows = exported_annotations(project, rule).filter(image__in=images)
+    fields = ("image_id", "status", "pk", "revision")
+    chosen: dict[int, tuple[int, tuple[int, int]]] = {}
+    for image, status, pk, revision in rows.order_by("-updated_at", "-pk").values_list(*fields):
+        if image not in chosen or order[status] < chosen[image][0]:
+            chosen[image] = (order[status], (pk, revision))
+    return {image: one for image, (_, one) in chosen.items()}
 
 
 def image_records(
-    project: Project,
-    wanted: str,
-    number: Callable[[list[Image], list[Region]], None],
-    name: Callable[[Image], str],
-    split: Callable[[Image], str],
-) -> Iterator[ImageRecord]:
+    project: Project, rule: Rule, number: Callable[[QuerySet[Region]], None]
+) -> Iterator[tuple[Image, ImageRecord]]:
     """Each image with its regions, in the order of `Image.export_id`.
 
-    The images must be numbered; `number` gives ids to the regions of a chunk that have none.
+    The images must be numbered; `number` gives ids to those of some regions that have none. What is
+    changed meanwhile is read again, so that no annotation is half of one revision.
     """
     after = 0
     while True:
-        rows = exported_images(project, wanted).filter(export_id__gt=after)
+        rows = exported_images(project, rule).filter(export_id__gt=after)
         images = list(rows.select_related("file").order_by("export_id")[:CHUNK])
         if not images:
             return
-        for image in images:
-            image.project = project
-        chosen = choose(images, wanted)
-        regions = _regions(list(chosen.values()))
-        number(images, [region for group in regions.values() for region in group])
+        pks = [image.pk for image in images]
+        chosen = choose(project, pks, rule)
+        while True:
+            regions = _regions([pk for pk, _ in chosen.values()], number)
+            before, chosen = chosen, choose(project, pks, rule)
+            if before == chosen:
+                break
         for image in images:
             assert image.export_id
             after = image.export_id
-            found = regions[chosen[image.pk].pk] if image.pk in chosen else []
-            yield ImageRecord(
-                file_name=name(image),
-                width=image.width,
-                height=image.height,
-                regions=tuple(_region(region, (image.height, image.width)) for region in found),
-                id=image.export_id,
-                split=split(image),
+            if image.pk not in chosen:  # taken back a moment ago
+                continue
+            size = (image.height, image.width)
+            found = regions[chosen[image.pk][0]]
+            records = tuple(_record(row, size) for row in found)
+            yield (
+                image,
+                ImageRecord(image.name, image.width, image.height, records, id=image.export_id),
             )
 
 
-def _regions(annotations: list[Annotation]) -> dict[int, list[Region]]:
+def _regions(
+    annotations: list[int], number: Callable[[QuerySet[Region]], None]
+) -> dict[int, list[tuple[Any, ...]]]:
+    """Rows as `_record` takes them, by annotation, in their order."""
     rows = Region.objects.filter(annotation__in=annotations, deleted_at=None)
-    grouped: dict[int, list[Region]] = defaultdict(list)
-    for region in rows.select_related("category").order_by("annotation", "order", "id"):
-        grouped[region.annotation_id].append(region)
+    rows = rows.order_by("annotation", "order", "id")
+    number(rows)
+    grouped: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    fields = ("annotation_id", "category__export_id", "polygons", "counts", "export_id",
+              "is_crowd", "area", "order", "attributes", "bbox")  # fmt: skip
+    for annotation, *row in rows.values_list(*fields):
+        grouped[annotation].append(tuple(row))
     return grouped
 
 
-def _region(region: Region, size: Size) -> RegionRecord:
+def _record(row: tuple[Any, ...], size: tuple[int, int]) -> RegionRecord:
+    category, polygons, counts, id, is_crowd, area, order, attributes, bbox = row
     return RegionRecord(
-        category_id=region.category.export_id,
-        geometry=Geometry(size, polygons=region.polygons, counts=region.counts),
-        id=region.export_id,
-        is_crowd=region.is_crowd,
-        area=region.area,
-        order=region.order,
-        attributes=region.attributes,
+        category_id=category,
+        geometry=Geometry(size, polygons=polygons, counts=counts),
+        id=id,
+        is_crowd=is_crowd,
+        area=area,
+        order=order,
+        attributes=attributes,
+        bbox=tuple(bbox),
     )

@@ -1,32 +1,37 @@
-"""Ground truth leaves: numbered once, streamed from the database, packed, and only then readable.
+"""Ground truth leaves: from a release, streamed, packed, and only then readable.
 
-The ids of images and regions in exports are given at the first export, under a lock of the project,
-counted from 1, and never change afterwards. The same ground truth makes the same bytes.
+An export that names no release makes one of what there is. The same release makes the same bytes.
 """
 
 import hashlib
-import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 from django.core.files.storage import default_storage
-from django.db import transaction
-from django.db.models import Max, Model, QuerySet
 
 from annotations.access import require
-from annotations.errors import Conflict, ServiceError
-from annotations.formats import registry
-from annotations.formats.splits import split_of
-from annotations.models import Image, Job, Project, Region
+from annotations.errors import Conflict, NotFound, ServiceError
+from annotations.formats import registry, splits
+from annotations.models import Job, Project, Release, StoredFile
 from annotations.models.projects import Role
 from annotations.records import Dataset, ImageRecord, Report
-from annotations.selectors import exports as selectors
-from annotations.services import files, jobs
+from annotations.selectors.exports import Rule
+from annotations.selectors.releases import snapshot
+from annotations.services import files, jobs, releases
 
-NUMBER_AT_ONCE = 2000
-OPTIONS = {"splits": dict, "seed": str, "contiguous": bool, "uncompressed": bool, "border": int}
+AT_ONCE = 500
+OPTIONS = {
+    "splits": dict,
+    "seed": str,
+    "stratify": bool,
+    "contiguous": bool,
+    "uncompressed": bool,
+    "border": int,
+}
 """What may be asked of a format, beside whether image files come along."""
 
 _ENDINGS = {
@@ -46,15 +51,27 @@ def start_export(
     *,
     format: str,
     status: str = "approved",
+    release: int | None = None,
     images: bool = False,
     options: dict[str, Any] | None = None,
     key: str = "",
 ) -> Job:
-    """Queue an export. Managers only. ServiceError 400 for what cannot be asked."""
+    """Queue an export of a release, or of what there is. Managers only.
+
+    ServiceError 400 for what cannot be asked, 404: there is no such release in the project.
+    """
     require(user, project, Role.MANAGER)
     options = options or {}
     check_request(project, format, status, options)
-    params = {"format": format, "status": status, "images": images, "options": options}
+    if release is not None and not Release.objects.filter(project=project, pk=release).exists():
+        raise NotFound("release")
+    params = {
+        "format": format,
+        "status": status,
+        "release": release,
+        "images": images,
+        "options": options,
+    }
     return jobs.enqueue(project=project, kind=Job.Kind.EXPORT, user=user, params=params, key=key)
 
 
@@ -69,134 +86,110 @@ def check_request(project: Project, format: str, status: str, options: dict[str,
         raise ServiceError(
             400, "invalid", f"{info.title} does not suit {project.kind} projects.", "format"
         )
-    if status not in selectors.WANTED:
-        raise ServiceError(400, "invalid", "approved, submitted or all.", "status")
+    releases.check_rule(Rule(status))
     for name, value in options.items():
         if name not in OPTIONS or not isinstance(value, OPTIONS[name]):
             raise ServiceError(400, "invalid", "There is no such option.", f"options.{name:.50}")
     try:
-        _split("", options)
-    except (TypeError, ValueError):
+        splits.check(options.get("splits") or {"train": 1})
+    except ValueError:
         raise ServiceError(
             400,
             "invalid",
-            "Splits are named parts that add up to 1, such as train 0.8 and val 0.2.",
+            "Splits are train, val and test with parts that add up to 1, such as 0.8, 0.1, 0.1.",
             "options.splits",
         )
 
 
 def write_dataset(
-    project: Project,
+    release: Release,
     format: str,
     out: Path,
     *,
-    status: str = "approved",
     images: bool = False,
     options: dict[str, Any] | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Report:
-    """Write the data set into the empty folder `out`.
+    """Write a release as a data set into the empty folder `out`.
 
     DatasetError (`records`): what the format cannot hold.
     """
     options = options or {}
-    total = number_images(project, status)
+    content = snapshot(release)
     report = Report()
-    rasters: dict[int, Image] = {}
+    uprights: dict[int, str] = {}
+    split = _splitter(release, options)
 
-    def number(chunk: list[Image], regions: list[Region]) -> None:
-        number_regions(project, regions)
-        rasters.clear()
-        rasters.update({image.export_id: image for image in chunk if image.export_id})
+    def records() -> Iterator[ImageRecord]:
+        for chunk in _batches(content.images()):
+            contents = [sha256 for sha256, _ in chunk]
+            known = StoredFile.objects.in_bulk(contents, field_name="sha256") if images else {}
+            uprights.clear()
+            for sha256, record in chunk:
+                name = record.file_name
+                if images:
+                    if sha256 not in known:
+                        raise _gone(record)
+                    assert record.id
+                    uprights[record.id] = known[sha256].upright
+                    name = raster_name(name, known[sha256].upright_type)
+                yield replace(record, file_name=name, split=split(sha256))
 
     def open_image(record: ImageRecord) -> BinaryIO:
         assert record.id
-        return cast(BinaryIO, default_storage.open(rasters[record.id].file.upright))
+        return cast(BinaryIO, default_storage.open(uprights[record.id]))
 
-    dataset = Dataset(
-        name=project.name,
-        kind=project.kind,  # type: ignore[arg-type]
-        categories=selectors.exported_categories(project),
-        images=selectors.image_records(
-            project,
-            status,
-            number,
-            name=raster_name if images else lambda image: image.name,
-            split=lambda image: _split(image.file.sha256, options),
-        ),
-    )
     registry.load(format).write(
-        dataset,
+        Dataset(
+            name=release.title,
+            kind=content.kind,  # type: ignore[arg-type]
+            categories=content.categories,
+            images=records(),
+        ),
         out,
         options,
         report,
         open_image if images else None,
-        lambda done: progress(done, total),
+        lambda done: progress(done, release.images),
     )
     return report
 
 
-def _split(key: str, options: dict[str, Any]) -> str:
-    fractions = options.get("splits")
+def _gone(record: ImageRecord) -> ServiceError:
+    return Conflict(
+        "image_gone",
+        f"The picture of {record.file_name} was removed after this release was made.",
+        hint="Export without images. A release with a name keeps its pictures.",
+    )
+
+
+def _batches(pairs: Iterator[tuple[str, ImageRecord]]) -> Iterator[list[tuple[str, ImageRecord]]]:
+    while chunk := list(islice(pairs, AT_ONCE)):
+        yield chunk
+
+
+def _splitter(release: Release, options: dict[str, Any]) -> Callable[[str], str]:
+    """The split of an image by its SHA-256."""
+    fractions, seed = options.get("splits"), options.get("seed", "")
     if not fractions:
-        return ""
-    if set(fractions) - {"train", "val", "test"} or not all(map(math.isfinite, fractions.values())):
-        raise ValueError("not such splits")
-    return split_of(key, fractions, options.get("seed", ""))
+        return lambda sha256: ""
+    if not options.get("stratify"):
+        return lambda sha256: splits.split_of(sha256, fractions, seed)
+    has = {
+        sha256: {region.category_id for region in record.regions}
+        for sha256, record in snapshot(release).images()
+    }
+    return splits.stratified(has, fractions, seed).__getitem__
 
 
-def raster_name(image: Image) -> str:
-    """The image's name, ending as the upright raster does."""
-    endings = _ENDINGS[image.file.upright_type]
-    path = PurePosixPath(image.name)
-    if path.suffix.lower() in endings:
-        return image.name
-    known = path.suffix.lower() in {".tif", ".tiff", ".bmp", *_PACKED}
-    return f"{image.name[: -len(path.suffix)] if known else image.name}{endings[0]}"
-
-
-# --- ids ----------------------------------------------------------------------------------------
-
-
-def number_images(project: Project, status: str) -> int:
-    """Give ids to the images of an export that have none. Returns how many images it has."""
-    rows = selectors.exported_images(project, status)
-    everything = Image.objects.filter(project=project)
-    while todo := list(rows.filter(export_id=None).order_by("pk")[:NUMBER_AT_ONCE]):
-        _number(project, everything, todo)
-    return rows.count()
-
-
-def number_regions(project: Project, regions: list[Region]) -> None:
-    """Give ids to those of these regions that have none, in their order."""
-    everything = Region.objects.filter(annotation__project=project)
-    todo = [region for region in regions if region.export_id is None]
-    for start in range(0, len(todo), NUMBER_AT_ONCE):
-        _number(project, everything, todo[start : start + NUMBER_AT_ONCE])
-
-
-def _number(project: Project, everything: QuerySet[Any], rows: list[Any]) -> None:
-    """Ids after the greatest that was ever given; a row that got one meanwhile keeps it."""
-    with transaction.atomic():
-        lock(project)
-        model: type[Model] = everything.model
-        given = dict(
-            everything.filter(pk__in=[row.pk for row in rows]).values_list("pk", "export_id")
-        )
-        last = everything.aggregate(last=Max("export_id"))["last"] or 0
-        new = []
-        for row in rows:
-            row.export_id = given.get(row.pk)
-            if row.export_id is None:
-                last += 1
-                row.export_id = last
-                new.append(row)
-        model._default_manager.bulk_update(new, ["export_id"], batch_size=500)
-
-
-def lock(project: Project) -> None:
-    """Inside a transaction: nobody else gives ids in this project until it ends."""
-    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+def raster_name(name: str, type: str) -> str:
+    """The image's name, ending as an upright raster of this MIME type does."""
+    endings = _ENDINGS[type]
+    suffix = PurePosixPath(name).suffix
+    if suffix.lower() in endings:
+        return name
+    known = suffix.lower() in {".tif", ".tiff", ".bmp", *_PACKED}
+    return f"{name[: -len(suffix)] if known else name}{endings[0]}"
 
 
 # --- packing ------------------------------------------------------------------------------------
@@ -225,31 +218,49 @@ def pack(folder: Path, target: Path) -> tuple[int, str]:
 def run_export(run: jobs.JobRun) -> None:
     """The handler of an `export` job. The file can be downloaded once the job is done."""
     job, params = run.job, run.job.params
+    release = _release_of(run)
     with files.scratch() as folder:
         out = folder / "out"
         out.mkdir()
         report = write_dataset(
-            job.project,
+            release,
             params["format"],
             out,
-            status=params["status"],
             images=params["images"],
             options=params["options"],
             progress=lambda done, total: run.progress(done, total, "Writing the annotations"),
         )
         run.check()
         size, sha256 = pack(out, folder / "export.zip")
+        words = filter(None, (job.project.name, release.name, params["format"]))
         result = {
             "file": f"exports/{job.uuid}.zip",
-            "name": f"{files.plain_name(job.project.name)}-{params['format']}.zip",
+            "name": f"{files.plain_name('-'.join(words))}.zip",
             "bytes": size,
             "sha256": sha256,
+            **releases.result_values(release),
             **report_values(report),
         }
         with files.placing() as placed:
             run.hold()
             placed.put(result["file"], folder / "export.zip")
             run.finish(result, f"{report.images} images, {report.regions} regions")
+
+
+def _release_of(run: jobs.JobRun) -> Release:
+    """The one that was asked for, or that of what there is."""
+    job, wanted = run.job, run.job.params.get("release")
+    if wanted is None:
+        return releases.make_release(
+            job.project,
+            Rule(job.params["status"]),
+            job.created_by,
+            progress=lambda done, total: run.progress(done, total, "Taking the snapshot"),
+        )
+    release = Release.objects.filter(project=job.project, pk=wanted).first()
+    if release is None:
+        raise NotFound("release")
+    return release
 
 
 def report_values(report: Report) -> dict[str, Any]:

@@ -220,10 +220,13 @@ def job_upload(job: Job, folder: Path) -> Path:
 
 
 def collect(contents: QuerySet[StoredFile] | None = None) -> int:
-    """Remove content (of `contents`, or any) that no image uses. Returns how many were removed."""
+    """Remove content (of `contents`, or any) that no image and no release uses.
+
+    Returns how many were removed.
+    """
     removed = 0
     contents = StoredFile.objects.all() if contents is None else contents
-    for file in contents.filter(images__isnull=True).iterator():
+    for file in contents.filter(images=None, releases=None).iterator():
         with transaction.atomic():
             unused = StoredFile.objects.select_for_update(of=("self",)).filter(pk=file.pk)
             if not unused.exists() or file.images.exists():

@@ -27,8 +27,9 @@ from annotations.models import (
     Review,
 )
 from annotations.records import CategoryRecord, Dataset, Geometry, ImageRecord, RegionRecord, Report
-from annotations.services.exports import lock, report_values
+from annotations.services.exports import report_values
 from annotations.services.projects import HOTKEYS, PALETTE
+from annotations.services.releases import lock
 
 SOURCE = "import"
 MODEL = "import"

@@ -26,7 +26,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotations.errors import ServiceError
-from annotations.models import Job, JobItem, Project
+from annotations.models import Job, JobItem, Project, Release
 from annotations.records import DatasetError
 
 log = logging.getLogger(__name__)
@@ -386,14 +386,20 @@ def sweep() -> int:
 
 
 def tidy() -> None:
-    """Drop uploads of jobs that ended long ago (they can be retried no more) or are gone."""
+    """Drop uploads of jobs that ended long ago (they can be retried no more), and whatever nothing
+    refers to."""
     old = timezone.now() - timedelta(seconds=KEEP_UPLOADS_SECONDS)
     for job in Job.objects.filter(params__has_key="upload", ended_at__lt=old):
         default_storage.delete(job.params.pop("upload"))
         job.save(update_fields=["params"])
     uploads = Job.objects.filter(params__has_key="upload").values_list("params__upload", flat=True)
     files = Job.objects.filter(result__has_key="file").values_list("result__file", flat=True)
-    for folder, known in (("uploads", set(uploads)), ("exports", set(files))):
+    releases = Release.objects.values_list("file", flat=True)
+    for folder, known in (
+        ("uploads", set(uploads)),
+        ("exports", set(files)),
+        ("releases", set(releases)),
+    ):
         with contextlib.suppress(FileNotFoundError):
             for name in default_storage.listdir(folder)[1]:
                 path = f"{folder}/{name}"

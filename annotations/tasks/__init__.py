@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from annotations.services import exports, imports, ingest, jobs
+from annotations.services import exports, imports, ingest, jobs, releases
 
 
 @shared_task
@@ -18,3 +18,8 @@ def run_import(job_id: int) -> None:
 @shared_task
 def run_export(job_id: int) -> None:
     jobs.run(job_id, exports.run_export)
+
+
+@shared_task
+def run_release(job_id: int) -> None:
+    jobs.run(job_id, releases.run_release)

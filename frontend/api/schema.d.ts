@@ -330,6 +330,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{id}/tiles/{level}/{x}/{y}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * @description A JPEG of at most 512 × 512 pixels of a large image. Level 0 is the whole image in one tile.
+         *
+         *     Each next level is twice as wide and high; the last one has the image's own pixels.
+         */
+        get: operations["tile_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/images/{id}/values": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * @description Gray of more than 8 bits: gzipped little-endian uint16, row after row.
+         *
+         *     The workspace's `window` says what they mean.
+         */
+        get: operations["values_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{id}/workspace": {
         parameters: {
             query?: never;
@@ -1828,6 +1870,22 @@ export interface components {
          * @enum {string}
          */
         Wanted: "approved" | "submitted" | "all";
+        /** @description A pixel of `/values` × scale + offset is its value; values low…high are shown. */
+        Window: {
+            /** Format: double */
+            low: number;
+            /** Format: double */
+            high: number;
+            /** Format: double */
+            least: number;
+            /** Format: double */
+            greatest: number;
+            /** Format: double */
+            scale: number;
+            /** Format: double */
+            offset: number;
+            inverted: boolean;
+        };
         Workspace: {
             project: components["schemas"]["WorkspaceProject"];
             image: components["schemas"]["WorkspaceImage"];
@@ -1851,6 +1909,10 @@ export interface components {
             status: components["schemas"]["ImageStatus"];
             url: string;
             thumbnail_url: string;
+            /** @description Of the tile pyramid; 0: there is none. */
+            levels: number;
+            /** @description Gray of more than 8 bits, else null. */
+            window: components["schemas"]["Window"] | null;
         };
         WorkspaceProject: {
             id: number;
@@ -3387,6 +3449,129 @@ export interface operations {
                 };
                 content: {
                     "image/*": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    tile_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                level: number;
+                x: number;
+                y: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": string;
+                };
+            };
+            /** @description No response body */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    values_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/gzip": string;
                 };
             };
             /** @description No response body */

@@ -19,6 +19,8 @@ from annotations.models import (
     Project,
     User,
 )
+from annotations.selectors.exports import Rule
+from annotations.services import releases
 
 MISSING = 9_000_000
 
@@ -59,6 +61,13 @@ ROUTES: list[tuple[str, str, Any, str | None]] = [
     ("get", "annotations/{annotation}/comments", None, None),
     ("post", "annotations/{annotation}/comments", {"text": "Look"}, None),
     ("patch", "comments/{comment}", {"resolved": True}, None),
+    ("get", "projects/{project}/releases", None, "reviewer"),
+    ("post", "projects/{project}/releases", {"name": "v1"}, "manager"),
+    ("get", "releases/{release}", None, "reviewer"),
+    ("patch", "releases/{release}", {"name": "v1"}, "manager"),
+    ("delete", "releases/{release}", None, "owner"),
+    ("get", "releases/{release}/diff?against={release}", None, "reviewer"),
+    ("get", "releases/{release}/images/1/picture?against={release}", None, "reviewer"),
 ]
 RANKS = ["annotator", "reviewer", "manager", "owner"]
 
@@ -78,6 +87,7 @@ def places(project, image, make_annotation, teammate, owner) -> dict[str, Any]:
         "annotation": annotation.pk,
         "region": region.uuid,
         "comment": comment.pk,
+        "release": releases.make_release(project, Rule("all"), owner).pk,
     }
 
 

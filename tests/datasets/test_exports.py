@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from annotations.formats import coco as coco_format
 from annotations.models import Annotation, Image, Job, Membership, Project, Region
-from annotations.services import exports, imports, jobs
+from annotations.selectors.exports import Rule
+from annotations.services import exports, imports, jobs, releases
 from annotations.services.files import Placed
 
 
@@ -30,10 +31,11 @@ def export(imported, manager, tmp_path) -> Callable[..., dict[str, Any]]:
     """`export(status="approved")`: what COCO file the project makes now."""
     count = iter(range(99))
 
-    def make(**options: Any) -> dict[str, Any]:
+    def make(status: str = "approved") -> dict[str, Any]:
         out = tmp_path / f"out{next(count)}"
         out.mkdir()
-        exports.write_dataset(imported, "coco", out, **options)
+        release = releases.make_release(imported, Rule(status), None)
+        exports.write_dataset(release, "coco", out)
         return json.loads((out / "annotations" / "instances.json").read_text())
 
     return make
@@ -112,7 +114,8 @@ def test_ids_are_given_once_and_never_change(export, imported, teammate, make_an
 def test_ids_start_at_one(make_project, make_image, make_annotation, teammate, tmp_path):
     project = make_project()
     make_annotation(make_image(project), teammate, "submitted", regions=2)
-    exports.write_dataset(project, "coco", tmp_path, status="submitted")
+    release = releases.make_release(project, Rule("submitted"), None)
+    exports.write_dataset(release, "coco", tmp_path)
     document = json.loads((tmp_path / "annotations" / "instances.json").read_text())
     assert [image["id"] for image in document["images"]] == [1]
     assert [one["id"] for one in document["annotations"]] == [1, 2]
@@ -128,7 +131,8 @@ def test_images_end_as_their_raster_does(filled, manager, tmp_path, client_of):
     Annotation.objects.create(
         project=filled, image=image, annotator=manager, status="approved", revision=1
     )
-    exports.write_dataset(filled, "coco", tmp_path, images=True)
+    release = releases.make_release(filled, Rule(), None)
+    exports.write_dataset(release, "coco", tmp_path, images=True)
     document = json.loads((tmp_path / "annotations" / "instances.json").read_text())
     assert [one["file_name"] for one in document["images"]] == ["scan.png"]
     upright = default_storage.open(image.file.upright).read()
@@ -141,7 +145,8 @@ def test_splits_are_decided_by_the_image_alone(imported, tmp_path):
     for name in ("first", "second"):
         out = tmp_path / name
         out.mkdir()
-        exports.write_dataset(imported, "coco", out, options=options)
+        release = releases.make_release(imported, Rule(), None)
+        exports.write_dataset(release, "coco", out, options=options)
         placed.append(
             {
                 image["file_name"]: path.name

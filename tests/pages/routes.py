@@ -11,6 +11,9 @@ PAGES = {
     "pages:upload": ("project", "manager"),
     "models:prelabel": ("project", "manager"),
     "pages:review": ("project", "reviewer"),
+    "pages:releases": ("project", "reviewer"),
+    "pages:release": ("release", "reviewer"),
+    "pages:release_diff": ("release", "reviewer"),
     "pages:export": ("project", "manager"),
     "pages:import": ("project", "manager"),
     "pages:jobs": ("project", "annotator"),
@@ -55,6 +58,9 @@ ACTIONS = [
     Action(
         "pages:export", ("project",), "manager", {"format": "coco", "status": "all", "key": "k"}
     ),
+    Action("pages:releases", ("project",), "manager", {"name": "v1", "status": "all", "key": "k"}),
+    Action("pages:name_release", ("release",), "manager", {"name": "v1"}),
+    Action("pages:remove_release", ("release",), "owner"),
     Action("pages:cancel_job", ("job",), "manager"),
     Action("pages:retry_job", ("failed",), "manager"),
 ]

@@ -5,7 +5,8 @@ from django.apps import apps
 from django.urls import reverse
 
 from annotations.models import Job, Membership, User
-from annotations.services import jobs
+from annotations.selectors.exports import Rule
+from annotations.services import jobs, releases
 from tests.pages.routes import ACTIONS, PAGES, RANK
 
 WHO = [*RANK, "stranger", "anonymous"]
@@ -24,6 +25,7 @@ def things(project, make_image, make_annotation, owner, teammate, reviewer):
     job = jobs.enqueue(project=project, kind="export", user=owner, image_ids=[image.pk])
     failed = jobs.enqueue(project=project, kind="export", user=owner)
     Job.objects.filter(pk=failed.pk).update(state="failed")
+    release = releases.make_release(project, Rule("submitted"), owner)
     colleague = User.objects.create(username="colleague")
     other = Membership.objects.create(project=project, user=colleague, role="annotator")
     return {
@@ -32,6 +34,7 @@ def things(project, make_image, make_annotation, owner, teammate, reviewer):
         "category": first.pk,
         "archived": last.pk,
         "job": job.pk,
+        "release": release.pk,
         "failed": failed.pk,
         "member": project.memberships.get(user=teammate).pk,
         "other": other.pk,

@@ -16,7 +16,9 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from knox.models import AuthToken
 
 from annotations.models import Comment, Job, Membership, User
-from annotations.services import jobs
+from annotations.selectors.exports import Rule
+from annotations.services import jobs, releases
+from annotations.services.files import tile_folder
 from inference.models import ModelVersion
 from tests.ingest.samples import png
 from tests.trust.access_table import API, PAGES, ROWS, WHO, Row, expected
@@ -94,6 +96,9 @@ def things(people, project, store_image, make_image, make_annotation) -> dict[st
     project.name = "Street"
     project.save()
     image = store_image(project)
+    image.file.values, image.file.levels = image.file.thumbnail, 1
+    image.file.save()
+    default_storage.save(f"{tile_folder(image.file.sha256)}/0/0_0.jpg", ContentFile(b"tile"))
     owner, annotator = people["owner"], people["annotator"]
     colleague = User.objects.create(username="colleague")
     membership = Membership.objects.create(project=project, user=colleague, role="annotator")
@@ -108,6 +113,9 @@ def things(people, project, store_image, make_image, make_annotation) -> dict[st
     Job.objects.filter(pk=failed.pk).update(state="failed")
     file = default_storage.save("exports/one.zip", ContentFile(b"PK"))
     exported = jobs.enqueue(project=project, kind="export", user=owner)
+    before, release = (
+        releases.make_release(project, Rule(status), owner) for status in ("all", "submitted")
+    )
     result = {"file": file, "name": "one.zip", "bytes": 2}
     Job.objects.filter(pk=exported.pk).update(state="done", result=result)
     return {
@@ -126,6 +134,8 @@ def things(people, project, store_image, make_image, make_annotation) -> dict[st
         "job": job.pk,
         "failed": failed.pk,
         "exported": exported.pk,
+        "before": before.pk,
+        "release": release.pk,
         "model": ModelVersion.objects.get(name="classic").pk,
         "token": AuthToken.objects.create(annotator)[0].token_key,
         "uuid": uuid.uuid4(),

@@ -1,0 +1,207 @@
+"""The file of a release: JSON lines, packed, in one canonical form.
+
+The first line holds the kind of the project and its categories; then comes one line per image, in
+the order of ids, with its SHA-256 and all of its regions. The hash of a release is the SHA-256 of
+these lines. They are packed as gzip members of MEMBER images each, so that one image is found
+without reading all. Packing does not change the hash.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Any, cast
+
+from annotations.formats.jsonio import dumps
+from annotations.records import CategoryRecord, Geometry, ImageRecord, RegionRecord
+
+MEMBER = 64
+"""Images in one gzip member."""
+
+Index = list[tuple[int, int]]
+"""(id of the first image, offset in the file) of each member."""
+
+
+@dataclass(slots=True)
+class Count:
+    """What a category has. `area`: pixels."""
+
+    images: int = 0
+    regions: int = 0
+    area: int = 0
+
+
+@dataclass(slots=True)
+class Totals:
+    """What a snapshot holds."""
+
+    sha256: str = ""
+    index: Index = field(default_factory=list)
+    images: int = 0
+    regions: int = 0
+    counts: dict[int, Count] = field(default_factory=dict)
+
+
+def write(
+    path: Path,
+    kind: str,
+    categories: Iterable[CategoryRecord],
+    images: Iterable[tuple[str, ImageRecord]],
+) -> Totals:
+    """Write (SHA-256, record) pairs, whose ids ascend, to a new file."""
+    categories = tuple(categories)
+    totals = Totals(counts={category.id: Count() for category in categories})
+    digest = hashlib.sha256()
+    with path.open("xb") as file:
+
+        def flush(lines: list[str]) -> None:
+            data = "".join(lines).encode()
+            digest.update(data)
+            file.write(gzip.compress(data, compresslevel=1, mtime=0))
+            lines.clear()
+
+        lines = [dumps({"kind": kind, "categories": [asdict(one) for one in categories]}) + "\n"]
+        flush(lines)
+        for sha256, record in images:
+            assert record.id
+            if not lines:
+                totals.index.append((record.id, file.tell()))
+            lines.append(_line(sha256, record))
+            _count(totals, record)
+            if len(lines) == MEMBER:
+                flush(lines)
+        if lines:
+            flush(lines)
+    totals.sha256 = digest.hexdigest()
+    return totals
+
+
+def _count(totals: Totals, record: ImageRecord) -> None:
+    totals.images += 1
+    totals.regions += len(record.regions)
+    for region in record.regions:
+        count = totals.counts[region.category_id]
+        count.regions += 1
+        count.area += int(region.area or 0)
+    for category in {region.category_id for region in record.regions}:
+        totals.counts[category].images += 1
+
+
+def _line(sha256: str, record: ImageRecord) -> str:
+    return (
+        dumps(
+            {
+                "id": record.id,
+                "sha256": sha256,
+                "name": record.file_name,
+                "width": record.width,
+                "height": record.height,
+                "regions": [_region(region) for region in record.regions],
+            }
+        )
+        + "\n"
+    )
+
+
+def _region(region: RegionRecord) -> dict[str, Any]:
+    """A region's members; those that have their default are left out."""
+    assert region.bbox
+    members: dict[str, Any] = {
+        "id": region.id,
+        "category": region.category_id,
+        "area": int(region.area or 0),
+        "bbox": list(region.bbox),
+        "order": region.order,
+    }
+    if region.geometry.polygons is not None:
+        members["polygons"] = region.geometry.polygons
+    else:
+        members["counts"] = region.geometry.counts
+    if region.is_crowd:
+        members["crowd"] = True
+    if region.attributes:  # a database may give the keys in any order
+        members["attributes"] = json.loads(json.dumps(region.attributes, sort_keys=True))
+    return members
+
+
+class Snapshot:
+    """A snapshot to read. `open` opens its file; `index` is as its writer gave it."""
+
+    def __init__(self, open: Callable[[], IO[bytes]], index: Iterable[Iterable[int]] = ()) -> None:
+        self._open = open
+        self._index = cast(Index, [tuple(pair) for pair in index])
+        with self._lines() as lines:
+            head = json.loads(next(lines))
+        self.kind: str = head["kind"]
+        self.categories = tuple(CategoryRecord(**category) for category in head["categories"])
+
+    @contextmanager
+    def _lines(self, offset: int = 0) -> Iterator[Iterator[str]]:
+        with self._open() as raw:
+            raw.seek(offset)
+            with gzip.open(raw, "rt", encoding="utf-8", newline="\n") as file:
+                yield cast(Iterator[str], file)
+
+    def lines(self) -> Iterator[str]:
+        """The lines of all images."""
+        with self._lines() as lines:
+            next(lines)
+            yield from lines
+
+    def images(self) -> Iterator[tuple[str, ImageRecord]]:
+        """(SHA-256, record) of each image, in the order of ids."""
+        return map(parse, self.lines())
+
+    def contents(self) -> Iterator[str]:
+        """The SHA-256 of each image, without reading its regions."""
+        for line in self.lines():
+            match = re.match(r'\{"id":\d+,"sha256":"(\w+)"', line)
+            assert match
+            yield match[1]
+
+    def image(self, id: int) -> tuple[str, ImageRecord] | None:
+        """The image of that id, or None. Reads its part of the file only."""
+        place = bisect_right(self._index, id, key=lambda pair: pair[0]) - 1
+        if place < 0:
+            return None
+        with self._lines(self._index[place][1]) as lines:
+            for line in lines:
+                if (found := line_id(line)) >= id:
+                    return parse(line) if found == id else None
+        return None
+
+
+def line_id(line: str) -> int:
+    """The image id with which a line starts."""
+    match = re.match(r'\{"id":(\d+)', line)
+    assert match
+    return int(match[1])
+
+
+def parse(line: str) -> tuple[str, ImageRecord]:
+    value = json.loads(line)
+    size = (value["height"], value["width"])
+    return value["sha256"], ImageRecord(
+        file_name=value["name"],
+        width=size[1],
+        height=size[0],
+        regions=tuple(
+            RegionRecord(
+                category_id=region["category"],
+                geometry=Geometry(size, region.get("polygons"), region.get("counts")),
+                id=region["id"],
+                is_crowd=region.get("crowd", False),
+                area=region["area"],
+                order=region["order"],
+                attributes=region.get("attributes", {}),
+                bbox=tuple(region["bbox"]),
+            )
+            for region in value["regions"]
+        ),
+        id=value["id"],
+    )
