@@ -117,7 +117,19 @@ class Postgres(Server):
 
     @property
     def url(self) -> str:
-        return f"postgres://labeler:{self.password}@127.0.0.1:{self.port}/postgres"
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        return f"postgres://labeler:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        """The address of a fresh, empty database."""
+        name = f"labeler_{secrets.token_hex(4)}"
+        connection = psycopg2.connect(self.url)
+        connection.autocommit = True  # CREATE DATABASE runs in no transaction
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        return self.url_of(name)
 
     def command(self) -> list[str]:
         settings = {"listen_addresses": "127.0.0.1", "unix_socket_directories": str(self.folder)}
@@ -178,9 +190,10 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres_url(postgres: Postgres) -> str:
-    return postgres.url
+    """A database of the module's own."""
+    return postgres.new_database()
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from annotations.demo.build import make_all
 from annotations.demo.content import ANNOTATOR, OWNER, REVIEWER
 from annotations.models import Project, User
 
@@ -16,6 +15,7 @@ LOGIN_FILE = "demo_login"
 
 class Command(BaseCommand):
     help = "Makes the demo's people and projects. Safe to run again: what is there stays."
+    requires_system_checks: list[str] = []  # they import all pages, and every start would wait
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -28,6 +28,8 @@ class Command(BaseCommand):
         if options["first_start"]:
             call_command("migrate", verbosity=0)
         if not options["first_start"] or not User.objects.exists():
+            from annotations.demo.build import make_all  # slow to import, and rarely needed
+
             self.stdout.write("Making the demo: three projects with photographs, pre-labeled.")
             for project in make_all(demo_password()):
                 prelabel(project)
