@@ -14,6 +14,7 @@ import { DisplayPanel } from "./DisplayPanel";
 import type { Editor } from "./editor";
 import { inField, keysOf } from "./keys";
 import { Minimap } from "./Minimap";
+import { Operations } from "./Operations";
 import { Proposals } from "./Proposals";
 import { Regions } from "./Regions";
 import { ReviewPanel } from "./Review";
@@ -78,6 +79,7 @@ export function App({ editor }: { editor: Editor }) {
           <Proposals />
           <Regions />
           <Selection />
+          <Operations />
           <DisplayPanel />
         </aside>
       </div>

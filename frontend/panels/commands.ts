@@ -1,5 +1,6 @@
 import { TOOLS } from "../core/tools/registry";
 import * as actions from "./actions";
+import { copyPrevious } from "./copyPrevious";
 import type { Editor } from "./editor";
 import type { IconName } from "./icons";
 import { regionCommands } from "./regionCommands";
@@ -285,6 +286,14 @@ export function makeCommands(editor: Editor): readonly Command[] {
       icon: "left",
       enabled: () => mode === "review" || !!editor.workspace.value?.previous,
       run: () => void actions.step(editor, -1),
+    },
+    {
+      id: "image.copyPrevious",
+      title: "Copy the regions of the previous image",
+      group: "Image",
+      keys: ["Ctrl+Shift+V"],
+      enabled: () => editable() && !!editor.workspace.value?.previous,
+      run: () => void copyPrevious(editor),
     },
     {
       id: "image.submit",

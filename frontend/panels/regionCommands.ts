@@ -5,14 +5,27 @@ import * as ops from "../core/ops/regions";
 import * as actions from "./actions";
 import type { Command } from "./commands";
 import type { Editor } from "./editor";
+import { remembered } from "./preferences";
 import { toast, toastError } from "./toasts";
 
-/** Parts of fewer pixels are islands. */
-const ISLAND = 64;
-/** Image pixels: how far outlines may be from the mask that they replace. */
-const TOLERANCE = 1;
-/** Image pixels: gaps up to this width are closed when a region is fitted to its neighbours. */
-const GAP = 8;
+/** Lengths are image pixels. */
+export interface OperationSettings {
+  /** How far growing and shrinking go, and the reach of smoothing. */
+  readonly radius: number;
+  /** Parts of fewer pixels are islands. */
+  readonly island: number;
+  /** How far outlines may be from the mask that they replace. */
+  readonly tolerance: number;
+  /** Gaps up to this width are closed when a region is fitted to its neighbours. */
+  readonly gap: number;
+}
+
+export const operations = remembered<OperationSettings>("operations", {
+  radius: 2,
+  island: 64,
+  tolerance: 1,
+  gap: 8,
+});
 
 /** What can be done with the selected regions besides drawing. */
 export function regionCommands(editor: Editor): readonly Command[] {
@@ -50,9 +63,20 @@ export function regionCommands(editor: Editor): readonly Command[] {
       }
     },
   });
-  const each = (id: string, title: string, change: (mask: Mask) => Mask): Command =>
-    command(id, title, [], free, (open, uuids) =>
-      ops.changeMasks(open, title, uuids, change, view.mayPaint(open)),
+  const each = (
+    id: string,
+    title: string,
+    keys: string,
+    change: (mask: Mask, settings: OperationSettings) => Mask,
+  ): Command =>
+    command(id, title, [keys], free, (open, uuids) =>
+      ops.changeMasks(
+        open,
+        title,
+        uuids,
+        (mask) => change(mask, operations.value),
+        view.mayPaint(open),
+      ),
     );
 
   return [
@@ -67,22 +91,26 @@ export function regionCommands(editor: Editor): readonly Command[] {
     command("duplicate", "Duplicate", ["Ctrl+D"], separate, (open, uuids) =>
       view.select(...ops.duplicate(open, uuids)),
     ),
-    command("parts", "Make each part a region", [], free, (open, uuids) =>
+    command("parts", "Make each part a region", ["Shift+K"], free, (open, uuids) =>
       view.select(...uuids, ...uuids.flatMap((uuid) => ops.splitParts(open, uuid))),
     ),
     command("trim", "Fit to the neighbours", ["J"], free, (open, uuids) => {
-      for (const uuid of uuids) ops.trimToNeighbours(open, uuid, GAP);
+      for (const uuid of uuids) ops.trimToNeighbours(open, uuid, operations.value.gap);
     }),
-    each("holes", "Fill holes", (mask) => fillHoles(mask)),
-    each("islands", `Remove parts under ${ISLAND} px`, (mask) => removeIslands(mask, ISLAND)),
-    each("smooth", "Smooth", (mask) => smooth(mask, 2)),
-    each("grow", "Grow by 1 px", (mask) => grow(mask, 1)),
-    each("shrink", "Shrink by 1 px", (mask) => shrink(mask, 1)),
-    command("toMask", "Convert to a mask", [], separate, (open, uuids) => {
+    each("holes", "Fill holes", "Shift+F", (mask) => fillHoles(mask)),
+    each("islands", "Remove small parts", "Shift+I", (mask, { island }) =>
+      removeIslands(mask, island),
+    ),
+    each("smooth", "Smooth", "Shift+R", (mask, { radius }) => smooth(mask, radius)),
+    each("grow", "Grow", "Ctrl+ArrowUp", (mask, { radius }) => grow(mask, radius)),
+    each("shrink", "Shrink", "Ctrl+ArrowDown", (mask, { radius }) => shrink(mask, radius)),
+    command("toMask", "Convert to a mask", ["Shift+X"], separate, (open, uuids) => {
       for (const uuid of uuids) ops.convertToMask(open, uuid);
     }),
-    command("toPolygons", "Convert to polygons", [], separate, (open, uuids) => {
-      const worst = Math.min(...uuids.map((uuid) => ops.convertToPolygons(open, uuid, TOLERANCE)));
+    command("toPolygons", "Convert to polygons", ["X"], separate, (open, uuids) => {
+      const worst = Math.min(
+        ...uuids.map((uuid) => ops.convertToPolygons(open, uuid, operations.value.tolerance)),
+      );
       toast(`The polygons cover the mask with an IoU of ${worst.toFixed(3)}.`);
     }),
     {
