@@ -20,11 +20,11 @@ from annotations.api.base import ErrorSerializer, View, endpoint
 from annotations.api.jobs import JobSerializer
 from annotations.api.pagination import PageQuery, page, page_of
 from annotations.api.uploads import UploadView, full_name
-from annotations.errors import ServiceError
+from annotations.errors import NotFound, ServiceError
 from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
 from annotations.services import ingest
-from annotations.services.files import plain_name
+from annotations.services.files import plain_name, tile_folder, tile_grid
 
 
 class _AnnotatorSerializer(serializers.Serializer):
@@ -209,6 +209,43 @@ class Original(View):
         return send(request, file.original, file.original_type, image, "original", download=True)
 
 
+class Values(View):
+    """Gray of more than 8 bits: gzipped little-endian uint16, row after row.
+
+    The workspace's `window` says what they mean.
+    """
+
+    content_negotiation_class = AnyType
+
+    @endpoint(replies={(200, "application/gzip"): BINARY, (304, "application/gzip"): None})
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        image = find(Image.objects.select_related("file"), request.user, pk=pk)
+        if not image.file.values:
+            raise NotFound("value")
+        return send(request, image.file.values, "application/gzip", image, "values")
+
+
+class Tile(View):
+    """A JPEG of at most 512 × 512 pixels of a large image. Level 0 is the whole image in one tile.
+
+    Each next level is twice as wide and high; the last one has the image's own pixels.
+    """
+
+    content_negotiation_class = AnyType
+
+    @endpoint(replies={(200, "image/jpeg"): BINARY, (304, "image/jpeg"): None})
+    def get(self, request: Request, pk: int, level: int, x: int, y: int) -> HttpResponseBase:
+        image = find(Image.objects.select_related("file"), request.user, pk=pk)
+        file = image.file
+        if level >= file.levels:
+            raise NotFound("tile")
+        columns, rows = tile_grid(file, level)
+        if x >= columns or y >= rows:
+            raise NotFound("tile")
+        name = f"{tile_folder(file.sha256)}/{level}/{x}_{y}.jpg"
+        return send(request, name, "image/jpeg", image, f"{level}-{x}-{y}")
+
+
 def send(
     request: Request, name: str, mime: str, image: Image, view: str, *, download: bool = False
 ) -> HttpResponseBase:
@@ -246,4 +283,6 @@ urlpatterns = [
     path("images/<int:pk>/file", ImageFile.as_view()),
     path("images/<int:pk>/thumbnail", Thumbnail.as_view()),
     path("images/<int:pk>/original", Original.as_view()),
+    path("images/<int:pk>/values", Values.as_view()),
+    path("images/<int:pk>/tiles/<int:level>/<int:x>/<int:y>", Tile.as_view()),
 ]

@@ -126,6 +126,18 @@ class RoleSerializer(StrictSerializer):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
+class WindowSerializer(serializers.Serializer):
+    """A pixel of `/values` × scale + offset is its value; values low…high are shown."""
+
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+    least = serializers.FloatField()
+    greatest = serializers.FloatField()
+    scale = serializers.FloatField()
+    offset = serializers.FloatField()
+    inverted = serializers.BooleanField()
+
+
 class WorkspaceImageSerializer(serializers.Serializer):
     """`url`: the upright raster; `thumbnail_url`: WebP of at most 320 pixels."""
 
@@ -137,3 +149,5 @@ class WorkspaceImageSerializer(serializers.Serializer):
     status = serializers.ChoiceField(choices=Image.Status.choices)
     url = serializers.CharField()
     thumbnail_url = serializers.CharField()
+    levels = serializers.IntegerField(help_text="Of the tile pyramid; 0: there is none.")
+    window = WindowSerializer(allow_null=True, help_text="Gray of more than 8 bits, else null.")

@@ -56,19 +56,21 @@ def read(source: Path, folder: Path, kind: str, limits: Limits) -> Iterator[Repl
     if kind == "PNG":
         check_png(source)
     try:
-        opened = Image.open(source, formats=[kind])
-        pages = pages_of(opened)
-        limits.size(*opened.size)
-        limits.count(len(pages))
-        for page in pages:
-            opened.seek(page)
-            if page != pages[0]:
-                limits.size(*opened.size)
-            if opened.width * opened.height > VIPS_FROM:
-                yield huge(opened, source, folder, kind, page, len(pages))
-                continue
-            opened.load()
-            yield picture(opened, source, folder, kind, page, len(pages))
+        # By name, Pillow 13 maps plain TIFFs into memory, and then forgets to turn them.
+        with source.open("rb") as file:
+            opened = Image.open(file, formats=[kind])
+            pages = pages_of(opened)
+            limits.size(*opened.size)
+            limits.count(len(pages))
+            for page in pages:
+                opened.seek(page)
+                if page != pages[0]:
+                    limits.size(*opened.size)
+                if opened.width * opened.height > VIPS_FROM:
+                    yield huge(opened, source, folder, kind, page, len(pages))
+                    continue
+                opened.load()
+                yield picture(opened, source, folder, kind, page, len(pages))
     except (Refused, TakesLong, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, ValueError, SyntaxError, struct.error, …
@@ -159,7 +161,8 @@ def huge(
         drawn, drawn_kind = folder / name, "JPEG" if kind == "JPEG" else "PNG"
         pyramid.upright(source, kind, drawn, page=page, turned=turn != 1)
     tiles, levels = pyramid.tiles(drawn, drawn_kind, folder, page)
-    size = opened.size if turn < 5 else opened.size[::-1]
+    # Of a TIFF, Pillow gives the upright size.
+    size = opened.size if turn < 5 or kind == "TIFF" else opened.size[::-1]
     thumbnail = save_thumbnail(pyramid.top(folder / tiles), folder, page)
     return reply(page, total, size, thumbnail, upright=name, tiles=tiles, levels=levels)
 

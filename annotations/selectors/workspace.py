@@ -34,7 +34,7 @@ def workspace(
     `annotation_id`: that annotation instead of the own one. `status`: previous, next, position and
     total among the images of that status only.
     """
-    image = find(Image.objects.select_related("project"), user, pk=image_id)
+    image = find(Image.objects.select_related("project", "file"), user, pk=image_id)
     role = role_in(user, image.project_id)
     annotation = _annotation_to_open(user, role, image, annotation_id)
     return {
@@ -85,6 +85,8 @@ def image_values(image: Image) -> dict[str, Any]:
         "status": image.status,
         "url": f"/api/images/{image.pk}/file",
         "thumbnail_url": f"/api/images/{image.pk}/thumbnail",
+        "levels": image.file.levels,
+        "window": image.file.window,
     }
 
 
