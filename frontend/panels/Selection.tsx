@@ -1,7 +1,6 @@
 import { useState } from "preact/hooks";
 import * as actions from "./actions";
-import { keyLabel } from "./commands";
-import { useEditor, useShared } from "./context";
+import { useEditor } from "./context";
 import { Section } from "./controls";
 import { IconButton } from "./icons";
 import { areaLabel } from "./Regions";
@@ -69,30 +68,7 @@ export function Selection() {
           <Attributes key={first.uuid} />
         </>
       )}
-      <RegionCommands />
     </Section>
-  );
-}
-
-/** What can be done with the selected regions, as buttons. */
-function RegionCommands() {
-  const { commands, editor } = useShared();
-  if (!editor.editable.value) return null;
-  const usable = commands.filter(({ group, enabled }) => group === "Regions" && enabled?.());
-  return (
-    <div class="row wrap">
-      {usable.map((command) => (
-        <button
-          key={command.id}
-          type="button"
-          class="button small"
-          data-tip={command.keys[0] ? keyLabel(command.keys[0]) : undefined}
-          onClick={() => command.run()}
-        >
-          {command.title}
-        </button>
-      ))}
-    </div>
   );
 }
 
