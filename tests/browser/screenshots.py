@@ -37,22 +37,31 @@ def image_numbers(page: Page, project: str) -> dict[str, int]:
 
 
 def save(page: Page, path: Path) -> None:
-    """The page as a PNG of at most MAX_BYTES: fewer colours until it fits."""
+    """The page as a PNG of at most MAX_BYTES: with a palette where all colours need more."""
+    page.mouse.move(700, 880)  # away from buttons, which say what they do
     page.wait_for_load_state("networkidle")
+    page.wait_for_timeout(500)
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    for colors in (256, 192, 128, 96, 64, 48, 32):
+    for colors in (0, 256, 192, 128, 96, 64):
         buffer = io.BytesIO()
-        picture.quantize(colors, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        # Maximum coverage keeps the few pixels of a button or a category in their own colour.
+        small = (
+            picture.quantize(colors, Image.Quantize.MAXCOVERAGE, kmeans=1) if colors else picture
+        )
+        small.save(buffer, "PNG", optimize=True)
         if buffer.tell() <= MAX_BYTES:
             break
     path.write_bytes(buffer.getvalue())
-    print(f"{path}: {buffer.tell() // 1000} kB, {colors} colours")
+    print(f"{path}: {buffer.tell() // 1000} kB, {colors or 'all'} colours")
 
 
-def edit(page: Page, app: LiveApp, image: int, path: Path) -> None:
+def edit(page: Page, app: LiveApp, image: int, path: Path, proposals: bool) -> None:
     page.goto(f"{app.url}/images/{image}/edit")
-    page.wait_for_selector("canvas")
+    page.get_by_role("button", name=" proposals").first.wait_for()
     page.wait_for_load_state("networkidle")
+    other = page.get_by_role("button", name=f"{'Show' if proposals else 'Hide'} proposals")
+    if other.count():  # the editor remembers what was chosen before
+        other.click()
     page.wait_for_timeout(1500)  # textures are uploaded and drawn
     save(page, path)
 
@@ -81,14 +90,14 @@ def main(folder: Path) -> None:
             save(page, folder / "models.png")
             annotator = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
             log_in(annotator, app, "ana")
-            for project, image, name in (
-                (THINGS, "astronaut.png", "editor-panoptic"),
-                (COUNTED, "hubble_deep_field.jpg", "editor-instance"),
-                (SCENES, "rocket.jpg", "editor-semantic"),
+            for project, image, name, proposals in (
+                (THINGS, "astronaut.png", "editor-panoptic", False),
+                (COUNTED, "coins.png", "editor-instance", True),
+                (SCENES, "rocket.jpg", "editor-semantic", False),
             ):
                 address = project_address(annotator, app, project)
                 number = image_numbers(annotator, address)[image]
-                edit(annotator, app, number, folder / f"{name}.png")
+                edit(annotator, app, number, folder / f"{name}.png", proposals)
             reviewer = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
             log_in(reviewer, app, "rita")
             things = project_address(reviewer, app, THINGS)
