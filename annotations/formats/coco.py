@@ -287,11 +287,8 @@ def _annotation(
 ) -> dict[str, Any]:
     parts = region.geometry.polygons
     rings = simple_rings(region.geometry)
-    counts = "" if rings and region.bbox else polygons.geometry_counts(region.geometry)
     area, box = (
-        (int(region.area or 0), region.bbox)
-        if region.bbox
-        else (rle.area(counts), rle.bbox(counts, item.size))
+        (int(region.area or 0), region.bbox) if region.bbox else polygons.measure(region.geometry)
     )
     if not area:
         note_region(report, item, id, "it covers no pixel.")
@@ -300,6 +297,7 @@ def _annotation(
         if parts is not None:
             note_region(report, item, id, "it has holes and is written as a mask.")
         runs = uncompressed or region.is_crowd
+        counts = polygons.geometry_counts(region.geometry)
         segmentation = {
             "size": list(item.size),
             "counts": rle.to_runs(counts).tolist() if runs else counts,

@@ -223,14 +223,14 @@ class Rows:
         return grouped
 
     def _region(self, record: RegionRecord) -> Region:
-        counts = polygons.geometry_counts(record.geometry)
+        area, bbox = polygons.measure(record.geometry)
         return Region(
             uuid=uuid.uuid4(),
             category=self.categories[record.category_id],
             polygons=record.geometry.polygons,
             counts=record.geometry.counts,
-            area=rle.area(counts),
-            bbox=list(rle.bbox(counts, record.geometry.size)),
+            area=area,
+            bbox=list(bbox),
             is_crowd=record.is_crowd,
             order=record.order,
             attributes=record.attributes,
@@ -262,14 +262,14 @@ class Rows:
         self.totals.regions += len(proposals)
 
     def _proposal(self, prediction: Prediction, record: RegionRecord) -> Proposal:
-        counts = polygons.geometry_counts(record.geometry)
+        area, bbox = polygons.measure(record.geometry)
         return Proposal(
             prediction=prediction,
             category=self.categories[record.category_id],
             polygons=record.geometry.polygons,
             counts=record.geometry.counts,
-            area=rle.area(counts),
-            bbox=list(rle.bbox(counts, record.geometry.size)),
+            area=area,
+            bbox=list(bbox),
             score=1.0 if record.score is None else record.score,
             is_crowd=record.is_crowd,
         )

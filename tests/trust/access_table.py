@@ -138,7 +138,7 @@ API = [
     Row("PATCH", "/api/releases/{release}", "manager", 200, {"name": "v1"}),
     Row("DELETE", "/api/releases/{release}", "owner", 204),
     Row("GET", "/api/releases/{release}/diff?against={before}", "reviewer"),
-    Row("GET", "/api/releases/{release}/images/1/picture?against={before}", "reviewer"),
+    Row("GET", "/api/releases/{release}/images/2/picture?against={before}", "reviewer"),
     Row("POST", "/api/projects/{project}/imports", "manager", 201, upload("file", **IMPORT)),
     Row("POST", "/api/projects/{project}/prelabel", "manager", 202, PRELABEL),
     Row("GET", "/api/jobs/{job}", "manager", but=OWN_JOBS_ONLY),
