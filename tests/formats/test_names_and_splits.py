@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from annotations.formats.names import Names, csv_cell, portable, safe_relative
-from annotations.formats.splits import split_of
+from annotations.formats.splits import parse, split_of, stratified
 from annotations.records import DatasetError, Report
 
 
@@ -84,3 +84,42 @@ def test_a_report_counts_what_it_no_longer_lists():
     for n in range(1005):
         report.note(str(n))
     assert (len(report.notes), report.more) == (1000, 5)
+
+
+def test_stratified_splits_share_out_each_category():
+    """400 images, a category in half of them, one in a tenth, one in 10 images."""
+    has = {
+        f"image {n}": {1} | ({2} if n % 2 else set()) | ({3} if n % 10 == 1 else set())
+        | ({4} if n % 40 == 7 else set())
+        for n in range(400)
+    }  # fmt: skip
+    fractions = {"train": 0.6, "val": 0.2, "test": 0.2}
+    found = stratified(has, fractions, "seed")
+    assert found.keys() == has.keys()
+    for category, total in ((1, 400), (2, 200), (3, 40), (4, 10)):
+        for name, share in fractions.items():
+            count = sum(found[key] == name for key in has if category in has[key])
+            assert abs(count - total * share) <= 1, (category, name)
+    assert found == stratified(dict(reversed(has.items())), fractions, "seed")
+    assert found != stratified(has, fractions, "other")
+
+
+def test_images_without_objects_are_shared_out_too():
+    found = stratified({f"{n}": () for n in range(100)}, {"train": 0.5, "val": 0.5})
+    assert list(found.values()).count("val") == 50
+
+
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [("80/10/10", (0.8, 0.1, 0.1)), ("0.5/0.5", (0.5, 0.5)), ("1/1/2", (0.25, 0.25, 0.5))],
+)
+def test_splits_as_text(text, shares):
+    found = parse(text)
+    assert list(found) == ["train", "val", "test"][: len(shares)]
+    assert tuple(found.values()) == pytest.approx(shares)
+
+
+@pytest.mark.parametrize("text", ["", "a/b", "1/2/3/4", "-1/2", "0/0", "nan/1", "inf/1"])
+def test_texts_that_are_no_splits(text):
+    with pytest.raises(ValueError):
+        parse(text)
