@@ -56,6 +56,15 @@ async function ask<T>(call: Promise<Reply<T>>): Promise<T> {
   return reply.data as T;
 }
 
+/** A file of an image. */
+async function bytes(path: string, signal?: AbortSignal): Promise<Blob> {
+  const reply = await fetch(`/api/images/${path}`, signal && { signal }).catch(() => {
+    throw unreachable();
+  });
+  if (!reply.ok) throw failure(reply.status, await reply.json().catch(() => null));
+  return reply.blob();
+}
+
 /** One exchange of the save protocol. Rejects when no answer came. */
 export const send: Send = async (method, path, body) => {
   const headers: Record<string, string> = { Accept: "application/json" };
@@ -132,11 +141,10 @@ export const api = {
     ask(client.POST("/api/images/{id}/segment", { params: { path: { id } }, body: prompts })),
 
   /** The upright picture. */
-  picture: async (image: number): Promise<Blob> => {
-    const reply = await fetch(`/api/images/${image}/file`).catch(() => {
-      throw unreachable();
-    });
-    if (!reply.ok) throw failure(reply.status, await reply.json().catch(() => null));
-    return reply.blob();
-  },
+  picture: (image: number, signal?: AbortSignal): Promise<Blob> => bytes(`${image}/file`, signal),
+  /** A tile of a large picture, see `canvas/tiles.ts`. */
+  tile: (image: number, level: number, x: number, y: number): Promise<Blob> =>
+    bytes(`${image}/tiles/${level}/${x}/${y}`),
+  /** The values of a picture of more than 8 bits, gzipped. */
+  values: (image: number): Promise<Blob> => bytes(`${image}/values`),
 };

@@ -1,4 +1,5 @@
 import type { Rect, Size } from "../core/types";
+import type { Pyramid } from "./tiles";
 import type { Camera } from "./viewport";
 
 /** Flags in the alpha byte of a palette entry. */
@@ -48,9 +49,15 @@ export interface Renderer {
   readonly kind: "webgl2" | "2d";
   /**
    * Null takes the image away. `preview` is the whole picture at a lower resolution, shown until
-   * all of the image is uploaded. Another size takes the label map away.
+   * all of the image is uploaded. With a `pyramid`, `image` is the whole in few pixels, and the
+   * pyramid's tiles are drawn over it. Another size takes the label map away.
    */
-  setImage(image: ImageBitmap | null, preview: ImageBitmap | null, size: Size): void;
+  setImage(
+    image: ImageBitmap | null,
+    preview: ImageBitmap | null,
+    size: Size,
+    pyramid: Pyramid | null,
+  ): void;
   /** Row-major, as large as the image. The array is kept and read again at `labelsChanged`. */
   setLabels(labels: Uint16Array): void;
   labelsChanged(rect: Rect): void;

@@ -10,6 +10,7 @@ import {
   type Renderer,
   SELECTED,
 } from "./renderer";
+import type { Pyramid } from "./tiles";
 import type { Camera } from "./viewport";
 
 /**
@@ -22,6 +23,7 @@ export class CanvasRenderer implements Renderer {
   private readonly layer = document.createElement("canvas");
   private readonly layerContext: CanvasRenderingContext2D;
   private image: ImageBitmap | null = null;
+  private pyramid: Pyramid | null = null;
   private size: Size = { width: 0, height: 0 };
   private ratio = 1;
   private display: Display = DEFAULT_DISPLAY;
@@ -36,7 +38,13 @@ export class CanvasRenderer implements Renderer {
     this.layerContext = context2d(this.layer);
   }
 
-  setImage(image: ImageBitmap | null, _preview: ImageBitmap | null, size: Size): void {
+  setImage(
+    image: ImageBitmap | null,
+    _preview: ImageBitmap | null,
+    size: Size,
+    pyramid: Pyramid | null,
+  ): void {
+    this.pyramid = pyramid;
     if (size.width !== this.size.width || size.height !== this.size.height) this.labels = null;
     this.image = image;
     this.size = size;
@@ -95,6 +103,7 @@ export class CanvasRenderer implements Renderer {
         this.size.width * camera.scale,
         this.size.height * camera.scale,
       );
+      this.drawTiles(camera);
       context.filter = "none";
     }
     if (display.showRegions && this.labels && this.palette) {
@@ -111,6 +120,17 @@ export class CanvasRenderer implements Renderer {
   destroy(): void {
     this.image = null;
     this.labels = null;
+    this.pyramid = null;
+  }
+
+  private drawTiles(camera: Camera): void {
+    const { pyramid, context, layer, ratio } = this;
+    if (!pyramid) return;
+    for (const { rect, bitmap } of pyramid.visible(camera, layer, ratio)) {
+      const x = rect.x * camera.scale + camera.x;
+      const y = rect.y * camera.scale + camera.y;
+      context.drawImage(bitmap, x, y, rect.width * camera.scale, rect.height * camera.scale);
+    }
   }
 
   /** Screen pixels that image pixels of `rect` touch, with room for the outline. */

@@ -10,6 +10,7 @@ import {
   type Renderer,
 } from "./renderer";
 import { IMAGE_FRAGMENT, LABEL_FRAGMENT, VERTEX } from "./shaders";
+import type { Pyramid } from "./tiles";
 import type { Camera } from "./viewport";
 
 /** Side of a layer of the label texture; a power of two. */
@@ -21,6 +22,11 @@ const MARGIN = 8;
 const IMAGE_TILE = IMAGE_TEXTURE - 2 * MARGIN;
 /** Label pixels uploaded in one frame; a larger change is spread over frames. */
 const UPLOAD_PIXELS = 12 * 2 ** 20;
+/** Textures of a pyramid that are made in one frame, and that are kept. */
+const TILES_PER_FRAME = 8;
+const TILES_KEPT = 128;
+/** Layers of the label texture, 2 MB each; a larger image is drawn without WebGL2. */
+const MAX_LAYERS = 256;
 
 interface ImageTile {
   readonly texture: WebGLTexture;
@@ -51,6 +57,10 @@ export class GlRenderer implements Renderer {
   private tiles: ImageTile[] = [];
   private preview: ImageTile[] = [];
   private pendingTiles: Rect[] = [];
+  private pyramid: Pyramid | null = null;
+  private readonly pyramidTextures = new Map<ImageBitmap, WebGLTexture>();
+  /** Tiles of the pyramid are to be uploaded in the next frame. */
+  private tilesLeft = false;
   private labelTexture: WebGLTexture | null = null;
   private labels: Uint16Array | null = null;
   /** What is still to be uploaded, per layer. */
@@ -82,7 +92,15 @@ export class GlRenderer implements Renderer {
     gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
   }
 
-  setImage(image: ImageBitmap | null, preview: ImageBitmap | null, size: Size): void {
+  setImage(
+    image: ImageBitmap | null,
+    preview: ImageBitmap | null,
+    size: Size,
+    pyramid: Pyramid | null,
+  ): void {
+    this.pyramid = pyramid;
+    for (const texture of this.pyramidTextures.values()) this.gl.deleteTexture(texture);
+    this.pyramidTextures.clear();
     this.deleteTiles(this.tiles);
     this.deleteTiles(this.preview);
     this.tiles = [];
@@ -92,6 +110,12 @@ export class GlRenderer implements Renderer {
     if (size.width !== this.size.width || size.height !== this.size.height) this.dropLabels();
     this.size = size;
     if (!image) return;
+    if (pyramid) {
+      const whole = { x: 0, y: 0, ...size };
+      const texture = this.makeTexture(image, 0, 0, image.width, image.height);
+      this.tiles = [{ texture, inner: whole, outer: whole }];
+      return;
+    }
     if (preview) {
       const whole = { x: 0, y: 0, ...size };
       const texture = this.makeTexture(preview, 0, 0, preview.width, preview.height);
@@ -114,7 +138,7 @@ export class GlRenderer implements Renderer {
     this.labels = labels;
     this.dropTexture();
     const layers = this.columns * Math.ceil(size.height / LABEL_TILE);
-    if (layers > gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS)) {
+    if (layers > Math.min(MAX_LAYERS, gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS))) {
       throw new Error("The image is too large for this graphics card.");
     }
     this.labelTexture = gl.createTexture();
@@ -164,13 +188,14 @@ export class GlRenderer implements Renderer {
   draw(camera: Camera): boolean {
     const { gl, canvas, display } = this;
     const more = this.upload();
+    this.tilesLeft = false;
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.corners);
     if (display.showImage) this.drawImage(camera);
     if (display.showRegions && this.labelTexture) this.drawLabels(camera);
-    return more;
+    return more || this.tilesLeft;
   }
 
   destroy(): void {
@@ -192,7 +217,11 @@ export class GlRenderer implements Renderer {
     gl.uniform1i(uniforms.u_image ?? null, 0);
     gl.activeTexture(gl.TEXTURE0);
     const filter = camera.scale >= NEAREST_FROM ? gl.NEAREST : gl.LINEAR;
-    for (const { texture, inner, outer } of [...this.preview, ...this.tiles]) {
+    for (const { texture, inner, outer } of [
+      ...this.preview,
+      ...this.tiles,
+      ...this.pyramidTiles(camera),
+    ]) {
       if (!this.onScreen(inner, camera)) continue;
       gl.bindTexture(gl.TEXTURE_2D, texture);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, filter);
@@ -200,6 +229,34 @@ export class GlRenderer implements Renderer {
       gl.uniform4f(uniforms.u_texture ?? null, outer.x, outer.y, outer.width, outer.height);
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     }
+  }
+
+  /** Textures of the pyramid's tiles on the screen; a few new ones in each frame. */
+  private pyramidTiles(camera: Camera): ImageTile[] {
+    const { pyramid, pyramidTextures, screen, ratio } = this;
+    if (!pyramid) return [];
+    const tiles: ImageTile[] = [];
+    let budget = TILES_PER_FRAME;
+    for (const { rect, bitmap } of pyramid.visible(camera, screen, ratio)) {
+      let texture = pyramidTextures.get(bitmap);
+      if (!texture) {
+        if (budget === 0) {
+          this.tilesLeft = true;
+          continue;
+        }
+        budget -= 1;
+        texture = this.makeTexture(bitmap, 0, 0, bitmap.width, bitmap.height);
+      }
+      pyramidTextures.delete(bitmap);
+      pyramidTextures.set(bitmap, texture);
+      tiles.push({ texture, inner: rect, outer: rect });
+    }
+    for (const [bitmap, texture] of pyramidTextures) {
+      if (pyramidTextures.size <= Math.max(TILES_KEPT, tiles.length)) break;
+      pyramidTextures.delete(bitmap);
+      this.gl.deleteTexture(texture);
+    }
+    return tiles;
   }
 
   private drawLabels(camera: Camera): void {

@@ -3,6 +3,7 @@ import { drawMarks, type Mark } from "./marks";
 import { DEFAULT_DISPLAY, type Display, type Palette, type Renderer } from "./renderer";
 import { GlRenderer } from "./renderer_gl";
 import { CanvasRenderer } from "./renderer2d";
+import type { Pyramid } from "./tiles";
 import { Viewport } from "./viewport";
 
 /** A 2D canvas over the picture that is drawn again only when its marks changed. */
@@ -55,6 +56,7 @@ export class Stage {
   private baseStale = true;
   private image: ImageBitmap | null = null;
   private preview: ImageBitmap | null = null;
+  private pyramid: Pyramid | null = null;
   private size: Size = { width: 1, height: 1 };
   private labels: Uint16Array | null = null;
   private palette: Palette | null = null;
@@ -83,13 +85,21 @@ export class Stage {
     return this.renderer.kind;
   }
 
-  setImage(image: ImageBitmap | null, preview: ImageBitmap | null, size: Size): void {
+  setImage(
+    image: ImageBitmap | null,
+    preview: ImageBitmap | null,
+    size: Size,
+    pyramid: Pyramid | null = null,
+  ): void {
+    if (pyramid !== this.pyramid) this.pyramid?.close();
+    this.pyramid = pyramid;
+    if (pyramid) pyramid.onLoad = () => this.invalidateBase();
     this.image = image;
     this.preview = preview;
     const other = size.width !== this.size.width || size.height !== this.size.height;
     this.size = size;
     if (other) this.labels = null;
-    this.renderer.setImage(image, preview, size);
+    this.renderer.setImage(image, preview, size, pyramid);
     this.invalidate();
   }
 
@@ -179,7 +189,7 @@ export class Stage {
     const { screen } = this.viewport;
     this.renderer.resize(screen, this.ratio);
     this.renderer.setDisplay(this.display);
-    this.renderer.setImage(this.image, this.preview, this.size);
+    this.renderer.setImage(this.image, this.preview, this.size, this.pyramid);
     if (this.palette) this.renderer.setPalette(this.palette);
     if (this.labels) this.renderer.setLabels(this.labels);
     this.invalidate();

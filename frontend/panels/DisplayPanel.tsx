@@ -1,6 +1,7 @@
 import { DEFAULT_DISPLAY, type Display } from "../canvas/renderer";
 import { useEditor } from "./context";
 import { Section, Slider } from "./controls";
+import { WindowControl } from "./WindowControl";
 
 export function DisplayPanel() {
   const editor = useEditor();
@@ -47,6 +48,7 @@ export function DisplayPanel() {
         {check("Outlines only", "outlineOnly")}
         {check("Image", "showImage")}
       </div>
+      <WindowControl />
       <Slider
         label="Brightness"
         min={-0.5}

@@ -15,6 +15,7 @@ import { Decoder, type DecoderState } from "../workers/decoder";
 import { SuperpixelCutter } from "../workers/superpixels";
 import { pickCategory } from "./actions";
 import { Painter } from "./colors";
+import { DeepValues, type Window, type WindowInfo } from "./deep";
 import { hotkeyOf } from "./keys";
 import { stillMarks } from "./marks";
 import { Picture } from "./picture";
@@ -80,6 +81,8 @@ export class Editor {
   /** The one of them that was chosen; 0 lets the server choose. */
   readonly model = remembered<number>("model", 0);
   readonly comments = signal<readonly ApiComment[]>([]);
+  /** Which values of a picture of more than 8 bits are shown. */
+  readonly window = signal<Window | null>(null);
   /** True until the first pixels of the picture are there. */
   readonly pictureMissing = signal(true);
   /** An action that talks to the server goes on. */
@@ -114,6 +117,10 @@ export class Editor {
   private readonly input: Input;
   private tool: Tool | null = null;
   private picture: Picture | null = null;
+  /** What the window looks at, once a person has moved it. */
+  private deep: DeepValues | null = null;
+  /** The window to be drawn next. */
+  private wish: Window | null = null;
   private ticket = 0;
   private paletteStale = false;
   private readonly ahead = new Map<number, Promise<Workspace>>();
@@ -200,8 +207,9 @@ export class Editor {
     const ahead = annotation ? undefined : this.ahead.get(image);
     this.ahead.clear();
     try {
-      const picture = Picture.fetch(image);
       const workspace = ahead ?? this.fetch(image, annotation);
+      const told = workspace.then((found) => found.image);
+      const picture = Picture.open(image, told);
       void picture.then(
         (found) => {
           if (ticket === this.ticket) this.showPicture(found);
@@ -238,6 +246,9 @@ export class Editor {
     this.document.value = null;
     this.workspace.value = null;
     this.picture = null;
+    this.deep = null;
+    this.wish = null;
+    this.window.value = null;
     this.pictureMissing.value = true;
     this.activeProposal.value = null;
     this.lastUnlabeled = null;
@@ -248,8 +259,34 @@ export class Editor {
   private showPicture(picture: Picture): void {
     this.picture = picture;
     this.pictureMissing.value = false;
-    this.setSize(picture.bitmap.width, picture.bitmap.height);
-    this.stage.setImage(picture.bitmap, picture.preview, this.stage.viewport.image);
+    this.setSize(picture.size.width, picture.size.height);
+    this.stage.setImage(picture.bitmap, picture.preview, picture.size, picture.pyramid);
+  }
+
+  /** Shows other values of a picture of more than 8 bits; the newest wish wins. */
+  setWindow(window: Window): void {
+    const image = this.workspace.peek()?.image;
+    if (!image?.window) return;
+    const drawing = this.wish !== null;
+    this.window.value = window;
+    this.wish = window;
+    if (!drawing) void this.drawWindow(image, image.window).catch((error) => toastError(error));
+  }
+
+  private async drawWindow(image: Workspace["image"], info: WindowInfo): Promise<void> {
+    const { ticket } = this;
+    try {
+      this.deep ??= await DeepValues.fetch(image.id, image, info);
+      while (this.wish && ticket === this.ticket) {
+        const window = this.wish;
+        const picture = await Picture.of(await this.deep.view(window));
+        if (ticket !== this.ticket) return;
+        this.showPicture(picture);
+        if (this.wish === window) this.wish = null;
+      }
+    } finally {
+      if (ticket === this.ticket) this.wish = null;
+    }
   }
 
   private setSize(width: number, height: number): void {
@@ -270,6 +307,7 @@ export class Editor {
       return;
     }
     this.workspace.value = workspace;
+    this.window.value = workspace.image.window;
     this.comments.value = annotation?.comments ?? [];
     this.painter.setCategories(this.categories.value);
     this.chooseCategory();
@@ -302,8 +340,8 @@ export class Editor {
     const reply = this.fetch(next, null);
     this.ahead.set(next, reply);
     reply.then(
-      () => {
-        void Picture.warm(next);
+      ({ image }) => {
+        void Picture.warm(image);
       },
       () => this.ahead.delete(next),
     );
@@ -539,7 +577,7 @@ export class Editor {
     const context = canvas.getContext("2d");
     if (!doc || !context || !this.picture || !region) return;
     const color = this.categories.peek().find(({ id }) => id === region.categoryId)?.color;
-    drawVersion(context, this.picture.bitmap, doc.size, region, other, color ?? "#a3a3a3");
+    drawVersion(context, this.picture, doc.size, region, other, color ?? "#a3a3a3");
   }
 }
 

@@ -2,6 +2,7 @@ import { pathOf } from "../canvas/paths";
 import { geometryMask } from "../core/document";
 import { growRect, unionRect } from "../core/rect";
 import type { Size, StoredRegion } from "../core/types";
+import type { Picture } from "./picture";
 
 /**
  * Draws a region over its part of the picture so that it fills the canvas, with the outline of the
@@ -9,7 +10,7 @@ import type { Size, StoredRegion } from "../core/types";
  */
 export function drawVersion(
   context: CanvasRenderingContext2D,
-  image: ImageBitmap,
+  picture: Picture,
   size: Size,
   region: StoredRegion,
   other: StoredRegion | null,
@@ -30,17 +31,12 @@ export function drawVersion(
     (width - part.width * scale) / 2 - part.x * scale,
     (height - part.height * scale) / 2 - part.y * scale,
   );
-  context.drawImage(
-    image,
-    part.x,
-    part.y,
-    part.width,
-    part.height,
-    part.x,
-    part.y,
-    part.width,
-    part.height,
-  );
+  context.save();
+  context.beginPath();
+  context.rect(part.x, part.y, part.width, part.height);
+  context.clip();
+  picture.draw(context);
+  context.restore();
   const path = pathOf(region.geometry, size);
   context.fillStyle = color;
   context.globalAlpha = 0.45;
