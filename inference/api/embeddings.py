@@ -9,7 +9,6 @@ from rest_framework.response import Response
 
 from annotations.api.base import ErrorSerializer, StrictSerializer, View, endpoint
 from annotations.api.images import AnyType, send
-from inference.selectors import get_model
 from inference.services import embeddings, prompting
 
 MAX_AHEAD = 20
@@ -54,8 +53,8 @@ class EmbeddingFile(View):
         errors={409: ErrorSerializer},
     )
     def get(self, request: Request, pk: int) -> HttpResponseBase:
-        model = get_model(self.query["model"], "prompt")
-        image, name = embeddings.to_send(request.user, pk, model)
+        image, model = embeddings.to_send(request.user, pk, self.query["model"])
+        name = embeddings.storage_name(image, model)
         return send(request, name, "application/octet-stream", image, f"embedding-{model.sha256}")
 
 

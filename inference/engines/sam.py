@@ -12,8 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from pycocotools import mask as coco_mask
-from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything import SamPredictor
 from segment_anything.modeling import (
     ImageEncoderViT,
     MaskDecoder,
@@ -25,6 +24,7 @@ from segment_anything.modeling import (
 )
 
 from inference.engines import device, state
+from inference.engines.automatic import AutomaticMasks, Settings
 from inference.engines.base import (
     BoolMask,
     CropMask,
@@ -44,16 +44,15 @@ LOGIT = 8.0
 
 
 class Sam:
-    """Both roles. `config` is what `inspect` found, and may hold keyword arguments of the package's
-    mask generator under "automatic"."""
-
-    batch_size = 1
+    """Both roles. `config` is what `inspect` found, and may hold `automatic.Settings` under
+    "automatic"."""
 
     def __init__(self, model: Any, config: dict[str, Any]) -> None:
         self._device = device.best()
         self.device = device.name(self._device)
         self._model = model.to(self._device).eval()
-        self._automatic = config.get("automatic", {})
+        self._automatic = AutomaticMasks(self._model, Settings(**config.get("automatic", {})))
+        self.batch_size = 4 if self._device.type == "cuda" else 1
 
     @classmethod
     def inspect(cls, weights: Path) -> WeightsInfo:
@@ -124,15 +123,8 @@ class Sam:
         self, images: Sequence[Image], *, min_score: float, max_detections: int
     ) -> list[list[Detection]]:
         """Automatic masks from a grid of points; the score is the predicted IoU."""
-        settings = {"pred_iou_thresh": min_score, "output_mode": "uncompressed_rle"}
-        generator = SamAutomaticMaskGenerator(self._model, **(settings | self._automatic))
-        results = []
-        for image in images:
-            with device.memory_errors(), torch.inference_mode():
-                masks = generator.generate(image)
-            masks.sort(key=lambda one: -one["predicted_iou"])
-            results.append([_detection(one) for one in masks[:max_detections]])
-        return results
+        with device.memory_errors():
+            return self._automatic.detect(images, min_score, max_detections)
 
     def _half(self) -> Any:
         """Half precision where the device gains by it."""
@@ -157,12 +149,6 @@ class Sam:
             padded, self._model.prompt_encoder.mask_input_size, mode="area"
         )
         return ((low[0] - 0.5) * 2 * LOGIT).numpy()
-
-
-def _detection(one: dict[str, Any]) -> Detection:
-    rle = one["segmentation"]
-    decoded = coco_mask.decode(coco_mask.frPyObjects(rle, *rle["size"])).astype(bool)
-    return Detection(CropMask.of(decoded), float(np.clip(one["predicted_iou"], 0, 1)))
 
 
 def _shape(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:

@@ -121,6 +121,7 @@ class Decoder(nn.Module):
 def _doubled(layer: nn.ConvTranspose2d, pixels: Tensor) -> Tensor:
     """A transposed convolution of kernel and stride 2: (…, C) → (…, 4, C')."""
     matrix = layer.weight.permute(2, 3, 1, 0).flatten(0, 2)
+    assert layer.bias is not None
     out = functional.linear(pixels, matrix, layer.bias.repeat(4))
     return out.unflatten(-1, (4, layer.out_channels))
 

@@ -26,6 +26,7 @@ from annotations.errors import NotFound
 from annotations.models import Annotation, Image
 from inference.engines.base import Embedding, PromptSegmenter
 from inference.models import ModelVersion, StoredEmbedding
+from inference.selectors import get_model
 from inference.services.rasters import raster
 
 DTYPES = ("float16", "float32", "int32")
@@ -70,14 +71,14 @@ def coming(user, image: Image, count: int) -> list[Image]:
     return list(rows.filter(mine).select_related("file").order_by("pk")[:count])
 
 
-def to_send(user, image_id: int, model: ModelVersion) -> tuple[Image, str]:
-    """An image that `user` may see, and the storage name of its embedding. NotFound: none yet."""
+def to_send(user, image_id: int, model_id: int) -> tuple[Image, ModelVersion]:
+    """An image that `user` may see and a model that has an embedding of it. NotFound: none yet."""
     image = find(Image.objects.select_related("file"), user, pk=image_id)
-    name = storage_name(image, model)
+    model = get_model(model_id, "prompt")
     if not stored(image, model):
         raise NotFound("embedding")
     used(image, model)
-    return image, name
+    return image, model
 
 
 def read(image: Image, model: ModelVersion) -> Embedding | None:

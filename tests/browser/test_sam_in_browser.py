@@ -14,6 +14,7 @@ from tests.browser.conftest import Console
 from tests.browser.drawing import Mask, Picture, wait_until_saved
 from tests.inference import tiny
 from tests.live import LiveApp, picture
+from tests.servers import wait_until
 
 pytest.importorskip("torch")
 WIDTH, HEIGHT = 320, 240
@@ -128,7 +129,11 @@ def test_clicks_are_answered_in_the_browser_as_by_torch(
     assert len(to_server) == 1
 
     def answered(count: int) -> None:
-        page.wait_for_function(f"window.asked.filter(one => one.reply).length === {count}")
+        wait_until(
+            lambda: page.evaluate("window.asked.filter(one => one.reply).length") == count,
+            f"answer {count}",
+            seconds=30,
+        )
 
     sheet.click(DISC)
     answered(1)

@@ -56,7 +56,7 @@ def sam(
         )
 
 
-def trained_sam(path: Path, steps: int = 150) -> Path:
+def trained_sam(path: Path, steps: int = 80) -> Path:
     """A tiny model that was briefly shown discs, and finds the one that is clicked or boxed."""
     import numpy as np
     import torch

@@ -1,0 +1,149 @@
+"""Automatic masks of Segment Anything beside `SamAutomaticMaskGenerator`, in one run.
+
+    script/bench prelabel [--weights FILE] [--images FOLDER] [--count 2] [--side 1024]
+                          [--points 8] [--rounds 1]
+
+Both get the same model, images and settings and take turns. Without --weights the model is a ViT of
+the official ViT-B's shape with random numbers, and the thresholds are set so that a third of the
+masks pass the predicted IoU and half of those are stable, which is about what trained weights do.
+Without --images it draws discs. A GPU is used where there is one.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageDraw
+
+Masks = list[np.ndarray]
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--weights", type=Path, help="in the official layout")
+    parser.add_argument("--images", type=Path, help="a folder")
+    parser.add_argument("--count", type=int, default=2, help="images")
+    parser.add_argument("--side", type=int, default=1024, help="of drawn images, pixels")
+    parser.add_argument("--points", type=int, default=8, help="per side; the paper uses 32")
+    parser.add_argument("--rounds", type=int, default=1, help="of each, in turns")
+    parser.add_argument("--threads", type=int, default=0, help="of torch; 0: its own choice")
+    options = parser.parse_args(arguments)
+
+    import torch
+    from segment_anything import SamAutomaticMaskGenerator, sam_model_registry
+
+    from inference.engines import device
+    from inference.engines.automatic import AutomaticMasks, Settings
+    from inference.engines.sam import Sam
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    where = device.best()
+    if options.weights:
+        model = Sam.load(options.weights, {})._model
+    else:
+        model = sam_model_registry["vit_b"]().eval()
+    model.to(where)
+    images = list(pictures(options))
+    settings: dict[str, Any] = {"points_per_side": options.points}
+    if not options.weights:
+        settings |= thresholds(model, images[0], options.points)
+    score = settings.pop("pred_iou_thresh", 0.88)
+    theirs = SamAutomaticMaskGenerator(model, pred_iou_thresh=score, **settings)
+    ours = AutomaticMasks(model, Settings(**settings))
+
+    def by_package() -> list[Masks]:
+        return [[one["segmentation"] for one in theirs.generate(image)] for image in images]
+
+    def by_us() -> list[Masks]:
+        found = ours.detect(images, score, 10**6)
+        return [
+            [one.mask.full(*image.shape[:2]) for one in masks]
+            for image, masks in zip(images, found, strict=True)
+        ]
+
+    if where.type == "cuda":  # compiling is not what is measured
+        by_us()
+    seconds: dict[str, list[float]] = {"package": [], "ours": []}
+    results: dict[str, list[Masks]] = {}
+    for _ in range(options.rounds):
+        for name, run in (("package", by_package), ("ours", by_us)):
+            results[name], took = timed(run)
+            seconds[name].append(took)
+    package, mine = (min(seconds[name]) / len(images) for name in ("package", "ours"))
+    found, wanted, matched = agreement(results["ours"], results["package"])
+    print(f"{device.name(where)}, {torch.get_num_threads()} threads, torch {torch.__version__}")
+    print(f"{len(images)} images, {options.points} × {options.points} points, {settings}")
+    print(f"SamAutomaticMaskGenerator {package:8.2f} s an image, {wanted} masks")
+    print(f"ours                      {mine:8.2f} s an image, {found} masks")
+    print(f"{package / mine:.2f} times as fast; mean IoU of matched masks {matched:.4f}")
+    return 0
+
+
+def timed(run: Callable[[], list[Masks]]) -> tuple[list[Masks], float]:
+    start = time.perf_counter()
+    found = run()
+    return found, time.perf_counter() - start
+
+
+def pictures(options: argparse.Namespace) -> Any:
+    """uint8 (height, width, 3)."""
+    if options.images:
+        for path in sorted(options.images.iterdir())[: options.count]:
+            yield np.asarray(Pillow.open(path).convert("RGB"))
+        return
+    random = np.random.default_rng(0)
+    for _ in range(options.count):
+        image = Pillow.new("RGB", (options.side, options.side * 3 // 4), (30, 40, 50))
+        draw = ImageDraw.Draw(image)
+        for _ in range(20):
+            x, y, radius = random.integers((0, 0, 10), (*image.size, options.side // 8))
+            color = tuple(int(value) for value in random.integers(90, 255, 3))
+            draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)
+        yield np.asarray(image)
+
+
+def thresholds(model: Any, image: np.ndarray, points: int) -> dict[str, float]:
+    """Those that a third, and of these one half, of what random weights find passes."""
+    import torch
+    from segment_anything import SamPredictor
+    from segment_anything.utils.amg import build_point_grid, calculate_stability_score
+
+    predictor = SamPredictor(model)
+    predictor.set_image(image)
+    grid = build_point_grid(points)[::4] * np.array(image.shape[1::-1])
+    some = torch.as_tensor(predictor.transform.apply_coords(grid, image.shape[:2]))
+    with torch.inference_mode():
+        _, scores, low = predictor.predict_torch(
+            some[:, None].to(model.device), torch.ones(len(some), 1, device=model.device),
+            return_logits=True,
+        )  # fmt: skip
+    logits, flat = low.flatten(0, 1), scores.flatten()
+    score = float(flat.float().quantile(2 / 3))
+    offset = float(logits.abs().float().mean()) / 10
+    stable = calculate_stability_score(logits[flat > score], 0.0, offset)
+    return {
+        "pred_iou_thresh": score,
+        "stability_score_offset": offset,
+        "stability_score_thresh": float(stable.float().nan_to_num(0).median()),
+    }
+
+
+def agreement(mine: list[Masks], theirs: list[Masks]) -> tuple[int, int, float]:
+    """Masks of ours, of theirs, and the mean IoU of theirs with the one of ours that is nearest."""
+    ious = [
+        max((float((a & b).sum() / max(1, (a | b).sum())) for b in found), default=0.0)
+        for found, wanted in zip(mine, theirs, strict=True)
+        for a in wanted
+    ]
+    return sum(map(len, mine)), len(ious), float(np.mean(ious)) if ious else 1.0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

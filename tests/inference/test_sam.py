@@ -1,0 +1,101 @@
+"""Segment Anything: the decoder, its export and automatic masks against the package's own."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.inference import tiny
+from tests.inference.conftest import disc
+
+pytestmark = pytest.mark.torch
+SETTINGS: dict[str, Any] = {
+    "points_per_side": 8,
+    "stability_score_thresh": 0.5,
+    "box_nms_thresh": 0.95,
+    "stability_score_offset": 0.005,
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    return tiny.sam().eval()
+
+
+def package_decoder(
+    model: Any, features: Any, points: Any, labels: Any, box: Any, mask: Any
+) -> Any:
+    sparse, dense = model.prompt_encoder(points=(points, labels), boxes=box, masks=mask)
+    place = model.prompt_encoder.get_dense_pe()
+    return model.mask_decoder.predict_masks(features, place, sparse, dense)
+
+
+def test_the_decoder_gives_what_the_packages_gives(model):
+    import torch
+
+    from inference.engines.sam_decoder import Decoder
+
+    decoder = Decoder(model).eval()
+    features, points = torch.randn(1, 256, 4, 4), torch.rand(6, 2) * 64
+    mask, box = torch.randn(1, 1, 16, 16), torch.tensor([[1.0, 2, 30, 40]])
+    with torch.inference_mode():
+        theirs = package_decoder(model, features, points[:, None], torch.ones(6, 1), None, None)
+        for mine, other in zip(decoder.from_points(features, points), theirs, strict=True):
+            torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+        two, labels = points[None, :2], torch.tensor([[1.0, 0.0]])
+        theirs = package_decoder(model, features, two, labels, box, mask)
+        both = torch.cat([two, box.reshape(1, 2, 2)], 1)
+        kinds = torch.tensor([[1.0, 0.0, 2.0, 3.0]])
+        for mine, other in zip(
+            decoder(features, both, kinds, mask, torch.ones(1)), theirs, strict=True
+        ):
+            torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
+
+
+def test_the_exported_decoder_gives_what_torch_gives(model, tmp_path):
+    import onnx
+    import torch
+    from onnx.reference import ReferenceEvaluator
+
+    from inference.engines.sam_decoder import Decoder
+    from inference.engines.sam_export import INPUTS, to_onnx
+
+    path = tmp_path / "decoder.onnx"
+    path.write_bytes(to_onnx(model))
+    exported = ReferenceEvaluator(onnx.load(path))
+    decoder = Decoder(model).eval()
+    for count, has_mask in ((2, 0.0), (5, 1.0)):
+        labels = torch.tensor([[1.0, 0.0, 1.0, 2.0, 3.0][-count:]])
+        inputs = (
+            torch.randn(1, 256, 4, 4), torch.rand(1, count, 2) * 64, labels,
+            torch.randn(1, 1, 16, 16), torch.tensor([has_mask]),
+        )  # fmt: skip
+        with torch.no_grad():
+            wanted = decoder(*inputs)
+        found = exported.run(
+            None, {name: one.numpy() for name, one in zip(INPUTS, inputs, strict=True)}
+        )
+        for mine, other in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(mine, other.numpy(), atol=1e-4)
+
+
+def test_automatic_masks_of_many_images_are_those_of_the_package(model):
+    from segment_anything import SamAutomaticMaskGenerator
+
+    from inference.engines.automatic import AutomaticMasks, Settings
+
+    images = [disc()[0], disc(64, 100, 30, 30, 15)[0], disc(200, 90, 45, 120, 30)[0]]
+    theirs = SamAutomaticMaskGenerator(model, pred_iou_thresh=-10, **SETTINGS)
+    found = AutomaticMasks(model, Settings(**SETTINGS)).detect(images, -10.0, 1000)
+    total = 0
+    for image, mine in zip(images, found, strict=True):
+        wanted = theirs.generate(image)
+        total += len(wanted)
+        assert len(mine) == len(wanted)
+        left = [one["segmentation"] for one in wanted]
+        for detection in mine:
+            mask = detection.mask.full(*image.shape[:2])
+            ious = [(mask & one).sum() / (mask | one).sum() for one in left]
+            assert max(ious) >= 0.99
+            del left[int(np.argmax(ious))]
+    assert total > 5
