@@ -26,6 +26,7 @@ class LoginForm(AuthenticationForm):
         self.fields["username"].label = "Name"
 
     def clean(self) -> dict[str, Any]:
+        assert self.request  # the page always gives it
         try:
             count_attempt(self.request, self.cleaned_data.get("username", ""))
         except ServiceError as error:

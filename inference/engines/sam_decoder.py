@@ -21,6 +21,8 @@ class Decoder(nn.Module):
     It keeps the model's own layers and copies nothing.
     """
 
+    pe: Tensor
+
     def __init__(self, sam: Any) -> None:
         super().__init__()
         self.prompt_encoder = sam.prompt_encoder

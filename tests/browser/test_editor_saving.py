@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Console, OpenPage
-from tests.browser.drawing import Mask, Picture, rectangle_mask, wait_until_saved
+from tests.browser.drawing import Mask, Picture, Points, rectangle_mask, wait_until_saved
 from tests.browser.editor import Work, open_editor
 from tests.live import LiveApp
 
@@ -13,7 +13,7 @@ FIRST = [(20, 20), (90, 80)]
 SECOND = [(150, 100), (260, 200)]
 
 
-def draw(page: Page, points: list[tuple[float, float]]) -> Mask:
+def draw(page: Page, points: Points) -> Mask:
     sheet = Picture.fitted(page, WIDTH, HEIGHT)
     page.keyboard.press("r")
     return rectangle_mask(sheet.drag(points), WIDTH, HEIGHT)

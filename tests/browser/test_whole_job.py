@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
@@ -42,7 +42,7 @@ def make_project(page: Page, kind: str, categories: str) -> int:
 
     page.locator("input[name=files]").set_input_files(
         [
-            {"name": f"{name}.png", "mimeType": "image/png", "buffer": picture(seed=seed)}
+            FilePayload(name=f"{name}.png", mimeType="image/png", buffer=picture(seed=seed))
             for seed, name in enumerate(("first", "second"))
         ]
     )

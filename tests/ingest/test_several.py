@@ -19,10 +19,15 @@ def pages(count: int = 3) -> bytes:
     return samples.encoded(samples.pixels(), "TIFF", save_all=True, append_images=rest)
 
 
+def window_of(image: Image) -> dict[str, Any]:
+    assert image.file.window
+    return image.file.window
+
+
 def values_of(image: Image) -> np.ndarray:
     """The real values that the stored ones stand for, (height, width)."""
     stored = gzip.decompress(default_storage.open(image.file.values).read())
-    window = image.file.window
+    window = window_of(image)
     pixels = np.frombuffer(stored, "<u2").reshape(image.height, image.width)
     return pixels * window["scale"] + window["offset"]
 
@@ -73,7 +78,7 @@ def test_reduced_copies_inside_a_tiff_are_no_pages(upload, manager):
     small.encoderinfo = {"tiffinfo": {254: 1}}
     out = io.BytesIO()
     samples.pixels().save(out, "TIFF", save_all=True, append_images=[small])
-    assert Pillow.open(io.BytesIO(out.getvalue())).n_frames == 2
+    assert getattr(Pillow.open(io.BytesIO(out.getvalue())), "n_frames", 1) == 2
     assert len(take(upload, manager, "overview.tif", out.getvalue())) == 1
 
 
@@ -106,14 +111,14 @@ def test_sixteen_bits_keep_their_values(upload, manager, kind):
     [image] = take(upload, manager, "deep", data)
     assert np.array_equal(values_of(image), values)
     assert default_storage.open(image.file.original).read() == data
-    window = image.file.window
+    window = window_of(image)
     assert (window["low"], window["high"]) == (values.min(), values.max())
 
 
 def test_floats_keep_their_values_within_a_step(upload, manager):
     values = np.random.default_rng(1).normal(0, 5, (30, 40)).astype(np.float32)
     [image] = take(upload, manager, "deep.tif", samples.encoded(Pillow.fromarray(values), "TIFF"))
-    assert np.abs(values_of(image) - values).max() <= image.file.window["scale"] * 0.51
+    assert np.abs(values_of(image) - values).max() <= window_of(image)["scale"] * 0.51
 
 
 def test_values_are_turned_with_the_picture(upload, manager):
@@ -191,7 +196,7 @@ def test_monochrome1_is_shown_inverted(upload, manager):
         upload, manager, "x.dcm", dicom(SCAN[:1], PhotometricInterpretation="MONOCHROME1")
     )
     assert shown(image)[SCAN[0] == SCAN[0].min()].min() == 255
-    assert image.file.window["inverted"]
+    assert window_of(image)["inverted"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +234,7 @@ def test_nifti_slices_lie_as_radiologists_look(upload, manager, packed):
     for number, image in enumerate(images):
         # Axes are right, front, head: the patient's right goes to the left, the front up.
         assert np.array_equal(values_of(image), VOLUME[::-1, ::-1, number].T)
-        assert (image.file.window["low"], image.file.window["high"]) == (0, 300)
+        assert (window_of(image)["low"], window_of(image)["high"]) == (0, 300)
 
 
 def test_nifti_is_turned_by_its_affine(upload, manager):

@@ -40,8 +40,8 @@ def mask(x: int, y: int, width: int, height: int, hole: bool = False) -> npt.NDA
     return pixels
 
 
-def counts(*box: int, hole: bool = False) -> Geometry:
-    return Geometry(SIZE, counts=rle.encode(mask(*box, hole=hole)))
+def counts(x: int, y: int, width: int, height: int, hole: bool = False) -> Geometry:
+    return Geometry(SIZE, counts=rle.encode(mask(x, y, width, height, hole)))
 
 
 REGIONS = {

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from typing import Any
 
 from datumaro.components.annotation import AnnotationType
 from datumaro.components.dataset import Dataset
@@ -12,7 +13,7 @@ dataset = Dataset.import_from(folder, format)
 found = {}
 for item in dataset:
     height, width = item.media.size
-    groups = {}
+    groups: dict[Any, Any] = {}
     for number, one in enumerate(item.annotations):
         if one.type == AnnotationType.polygon:
             mask = rles_to_mask([one.points], width, height).astype(bool)
