@@ -65,11 +65,16 @@ find_node() {
   command -v npm >/dev/null || die "There is Node.js here and no npm. Install npm (apt install npm)."
 }
 
+# requirements_of NAME: a hash of that file and of those that it names.
+requirements_of() {
+  hash_of "requirements/$1.txt" $(sed -n 's|^-r |requirements/|p' "requirements/$1.txt")
+}
+
 # setup_python base|dev: .venv with what requirements/<name>.txt names.
 setup_python() { locked install_python "$1"; }
 install_python() {
   local stamp=.venv/.installed-$1 hash size
-  hash=$(hash_of requirements/base.txt "requirements/$1.txt")
+  hash=$(requirements_of "$1")
   if [ -x .venv/bin/python ] && fresh "$stamp" "$hash"; then return; fi
   find_python
   if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
@@ -86,7 +91,7 @@ install_python() {
     "The Python packages could not be installed: pip says why above." \
     "Without a network, point pip at a mirror (PIP_INDEX_URL) or a folder of wheels (PIP_FIND_LINKS)."
   printf '%s' "$hash" >"$stamp"
-  [ "$1" = base ] || hash_of requirements/base.txt requirements/base.txt >.venv/.installed-base
+  requirements_of base >.venv/.installed-base
 }
 
 setup_node() { locked install_node; }
