@@ -23,7 +23,7 @@ from annotations.api.uploads import UploadView, full_name
 from annotations.errors import NotFound, ServiceError
 from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
-from annotations.services import ingest
+from annotations.services import ingest, references
 from annotations.services.files import plain_name, tile_folder, tile_grid
 
 
@@ -252,7 +252,12 @@ def send(
     """A stored file of an image; 304 when the client has it. Content never changes under a name."""
     etag = f'"{image.file.sha256}-{view}"'
     response: HttpResponseBase | None = get_conditional_response(request._request, etag=etag)
-    if response is None:
+    if response is None and image.file.reference and name == image.file.original:
+        opened = references.open_original(image.file)
+        response = _named(
+            FileResponse(opened, content_type=mime), plain_name(image.name), download=download
+        )
+    elif response is None:
         response = stream(name, mime, plain_name(image.name), download=download)
     response["ETag"] = etag
     response["Cache-Control"] = "private, max-age=31536000, immutable"
@@ -270,6 +275,10 @@ def stream(name: str, mime: str, file_name: str, *, download: bool) -> HttpRespo
             response = FileResponse(default_storage.open(name), content_type=mime)
         except FileNotFoundError:
             raise ServiceError(404, "file_missing", "The file is missing on the server.")
+    return _named(response, file_name, download=download)
+
+
+def _named(response: HttpResponseBase, file_name: str, *, download: bool) -> HttpResponseBase:
     disposition = content_disposition_header(download, file_name)
     if disposition:
         response["Content-Disposition"] = disposition

@@ -11,8 +11,6 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
-from django.core.files.storage import default_storage
-
 from annotations.access import require
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.formats import registry, splits
@@ -22,6 +20,7 @@ from annotations.records import Dataset, ImageRecord, Report
 from annotations.selectors.exports import Rule
 from annotations.selectors.releases import snapshot
 from annotations.services import files, jobs, releases
+from annotations.services.references import open_upright
 
 AT_ONCE = 100
 OPTIONS = {
@@ -117,27 +116,27 @@ def write_dataset(
     options = options or {}
     content = snapshot(release)
     report = Report()
-    uprights: dict[int, str] = {}
+    rasters: dict[int, StoredFile] = {}
     split = _splitter(release, options)
 
     def records() -> Iterator[ImageRecord]:
         for chunk in _batches(content.images()):
-            contents = [sha256 for sha256, _ in chunk]
-            known = StoredFile.objects.in_bulk(contents, field_name="sha256") if images else {}
-            uprights.clear()
+            wanted = [sha256 for sha256, _ in chunk]
+            known = StoredFile.objects.in_bulk(wanted, field_name="sha256") if images else {}
+            rasters.clear()
             for sha256, record in chunk:
                 name = record.file_name
                 if images:
                     if sha256 not in known:
                         raise _gone(record)
                     assert record.id
-                    uprights[record.id] = known[sha256].upright
+                    rasters[record.id] = known[sha256]
                     name = raster_name(name, known[sha256].upright_type)
                 yield replace(record, file_name=name, split=split(sha256))
 
     def open_image(record: ImageRecord) -> BinaryIO:
         assert record.id
-        return cast(BinaryIO, default_storage.open(uprights[record.id]))
+        return cast(BinaryIO, open_upright(rasters[record.id]))
 
     registry.load(format).write(
         Dataset(

@@ -22,7 +22,7 @@ from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, JPEG, VIDEOS, ZIP, FileType, sniff
 from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
-from annotations.services import files, jobs, zips
+from annotations.services import files, jobs, references, zips
 
 SMALL_ZIP_ENTRIES = 200
 SMALL_ZIP_BYTES = 200 * 2**20
@@ -171,25 +171,42 @@ def add_files(
     name: str,
     *,
     sampling: Sampling = PER_SECOND,
-    reference: str = "",
     progress: Progress = lambda done, total: None,
     ended: Callable[[FilesResult], None] = lambda result: None,
 ) -> FilesResult:
     """Store all pictures of a file, however long that takes. `ended` is called in the transaction.
 
-    `reference`: where the file lies; it is read, and not copied into the storage. ServiceError 415,
-    422, 413, 409 (the project has all of them) or 507.
+    ServiceError 415, 422, 413, 409 (the project has all of them) or 507.
     """
 
     def attempt() -> FilesResult:
         source.seek(0)
         with files.scratch() as folder:
-            spooled = replace(spool(source, name, folder), reference=reference)
             prepared = []
-            for one in pictures(spooled, sampling=sampling):
+            for one in pictures(spool(source, name, folder), sampling=sampling):
                 prepared.append(one)
                 progress(len(prepared), one.decoded.total if one.decoded else len(prepared))
             return _add(project, prepared, ended)
+
+    return _twice(attempt)
+
+
+def add_reference(project: Project, reference: str, name: str) -> FilesResult:
+    """Store the pictures of a file that stays where it is, see `references`. Commands only.
+
+    Nothing but what is made of it (thumbnails, values, tiles, and upright rasters where the
+    original is none) is put into the storage. ServiceError as in `add_files`, or 410.
+    """
+
+    def attempt() -> FilesResult:
+        with files.scratch() as folder, references.opened(reference) as source:
+            spooled = replace(spool(source, name, folder), reference=reference)
+            if spooled.kind in VIDEOS:
+                raise ServiceError(
+                    415, "not_an_image", f"“{name}” is a video; its frames are files of their own.",
+                    field=name, hint="Add it without --reference.",
+                )  # fmt: skip
+            return _add(project, list(pictures(spooled)), lambda result: None)
 
     return _twice(attempt)
 

@@ -21,7 +21,9 @@ MAX_DIRECTORY_BYTES = 32 * 2**20
 MAX_RATIO = 200
 """Unpacked to packed, of a zip that unpacks to more than RATIO_FROM bytes."""
 RATIO_FROM = 64 * 2**20
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+IMAGE_ENDINGS = {
+    ".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".nii",
+}  # fmt: skip
 _DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, struct.error, NotImplementedError, ValueError)
 
 

@@ -1,4 +1,4 @@
-"""`manage.py import_images PATH... --project NAME`: files, folders and zips into a project."""
+"""`manage.py import_images PATH... --project NAME`: files, folders, zips, videos into a project."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,26 +8,52 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection
 from tqdm import tqdm
 
+from annotations.access import require
 from annotations.errors import ServiceError
 from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
-from annotations.management.cli import counted, existing_project, person
-from annotations.models import Project, User
-from annotations.services import ingest, zips
+from annotations.management.cli import counted, existing_project, person, plain
+from annotations.models import Project
+from annotations.models.projects import Role
+from annotations.services import ingest, references, zips
+
+IMAGE_ENDINGS = (*zips.IMAGE_ENDINGS, ".nii.gz")
+OTHER_ENDINGS = (".zip", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
 
 
 class Command(BaseCommand):
     help = "Adds images (files, folders, zips) to a project. What it has already is left out."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+        parser.add_argument("paths", nargs="+", metavar="PATH")
         parser.add_argument("--project", required=True, help="Its name.")
         parser.add_argument("--user", default="", help="Who adds them; else an owner.")
+        frames = parser.add_mutually_exclusive_group()
+        frames.add_argument("--every", type=int, metavar="N", help="Every Nth frame of a video.")
+        frames.add_argument(
+            "--seconds", type=float, metavar="S", help="One frame of a video in S seconds; else 1."
+        )
+        frames.add_argument(
+            "--reference",
+            action="store_true",
+            help="Leave the files (or s3://BUCKET/PREFIX) where they are; only thumbnails and what "
+            "browsers need are stored. They must stay there, unchanged.",
+        )
 
-    def handle(self, *args: Any, paths: list[Path], **options: Any) -> None:
+    def handle(self, *args: Any, paths: list[str], **options: Any) -> None:
         project = existing_project(options["project"])
         user = person(options["user"], project)
-        found = [pair for path in paths for pair in _files(path)]
+        try:
+            require(user, project, Role.MANAGER)
+            ingest.refuse_archived(project)
+            asked = {key: str(options[key] or "") for key in ("every", "seconds")}
+            sampling = ingest.sampling_of(asked)
+        except ServiceError as error:
+            raise plain(error)
+        if options["reference"]:
+            found: list[tuple[Any, str]] = [pair for path in paths for pair in _references(path)]
+        else:
+            found = [pair for path in paths for pair in _files(Path(path))]
         added = known = 0
         bad: list[str] = []
         with (
@@ -35,7 +61,7 @@ class Command(BaseCommand):
             tqdm(total=len(found), disable=None, unit=" files") as bar,
         ):
             try:
-                for outcome in workers.map(lambda pair: _add(user, project, *pair), found):
+                for outcome in workers.map(lambda pair: _add(project, sampling, *pair), found):
                     bar.update()
                     if isinstance(outcome, str):
                         bad.append(outcome)
@@ -59,22 +85,34 @@ def _files(path: Path) -> list[tuple[Path, str]]:
         return [(path, path.name)]
     if not path.is_dir():
         raise CommandError(f"There is no file or folder {path}.")
-    endings = {*zips.IMAGE_ENDINGS, ".zip"}
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in endings)
+    endings = IMAGE_ENDINGS + OTHER_ENDINGS
+    files = sorted(file for file in path.rglob("*") if file.name.lower().endswith(endings))
     if not files:
         raise CommandError(f"There are no images in {path}.")
     return [(file, file.relative_to(path).as_posix()) for file in files if file.is_file()]
 
 
-def _add(user: User, project: Project, path: Path, name: str) -> tuple[int, int] | str:
-    """(added, known) of one file or zip, or why it was refused."""
+def _references(place: str) -> list[tuple[str, str]]:
+    found = list(references.found(place, IMAGE_ENDINGS))
+    if not found:
+        raise CommandError(f"There are no images in {place}.")
+    return found
+
+
+def _add(
+    project: Project, sampling: ingest.Sampling, path: Path | str, name: str
+) -> tuple[int, int] | str:
+    """(added, known) of one file, zip or reference, or why it was refused."""
     try:
+        if isinstance(path, str):
+            result = ingest.add_reference(project, path, name)
+            return len(result.added), len(result.known)
         with path.open("rb") as source:
             if sniff(source.read(HEAD_BYTES)) is ZIP:
                 result = ingest.add_zip(project, path)
-                return len(result.added), len(result.known)
-            ingest.add_image(user, project, source, name)
-            return 1, 0
+            else:
+                result = ingest.add_files(project, source, name, sampling=sampling)
+            return len(result.added), len(result.known)
     except ServiceError as error:
         return (0, 1) if error.code == "duplicate" else error.detail
     except OSError as error:
