@@ -45,7 +45,7 @@ class Settings:
 
     @property
     def batch(self) -> int:
-        return self.points_per_batch or (256 if torch.cuda.is_available() else 16)
+        return self.points_per_batch or (256 if torch.cuda.is_available() else 4)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
