@@ -28,13 +28,18 @@ def upload(request: HttpRequest, project_id: int) -> HttpResponse:
     return render(request, "annotations/upload.html", context)
 
 
+def _frames(form: dict[str, str]) -> dict[str, str]:
+    """What the form asks of videos: seconds count where no frame number is given."""
+    return {"every": form["every"]} if form.get("every") else {"seconds": form.get("seconds", "")}
+
+
 def _take(request: HttpRequest, project: Project, file: UploadedFile) -> dict[str, Any]:
     """`{name, said, error}` for one file."""
     name = file.name or "unnamed"
     try:
         took = ingest.upload_file(
             person(request), project, file, name,
-            sampling=ingest.sampling_of(request.POST),
+            sampling=ingest.sampling_of(_frames(request.POST.dict())),
             allow_partial=request.POST.get("allow_partial") == "true",
         )  # fmt: skip
         if isinstance(took, ingest.FilesResult):

@@ -47,5 +47,6 @@ test("what systems leave in folders is no image", () => {
   for (const name of [".DS_Store", "Thumbs.db", "._a.jpg", "a.txt"]) {
     expect(looksLikeImage(name)).toBe(false);
   }
-  for (const name of ["a.jpeg", "b.TIFF", "c.zip"]) expect(looksLikeImage(name)).toBe(true);
+  for (const name of ["a.jpeg", "b.TIFF", "c.zip", "d.dcm", "e.nii.gz", "f.mp4"])
+    expect(looksLikeImage(name)).toBe(true);
 });

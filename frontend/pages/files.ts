@@ -7,7 +7,8 @@ export interface FoundFile {
   readonly path: string;
 }
 
-const IMAGE_NAME = /\.(jpe?g|jfif|png|webp|bmp|tiff?|gif|zip)$/i;
+const IMAGE_NAME =
+  /\.(jpe?g|jfif|png|webp|bmp|tiff?|gif|zip|dcm|nii|nii\.gz|mp4|m4v|mov|mkv|webm|avi)$/i;
 
 /** Whether a file inside a folder is worth sending; what a person picked by name always is. */
 export function looksLikeImage(name: string): boolean {

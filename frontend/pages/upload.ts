@@ -22,7 +22,7 @@ const WORDS: Record<State, string> = {
   sending: "uploading",
   checking: "checking",
   done: "done",
-  queued: "unpacking",
+  queued: "being read",
   known: "already there",
   failed: "failed",
   cancelled: "cancelled",
@@ -107,6 +107,17 @@ export function setUpUploads(form: HTMLElement): void {
     part<HTMLProgressElement>("total"),
   ];
   const partial = form.querySelector<HTMLInputElement>("[name=allow_partial]");
+  const frames = (["every", "seconds"] as const).map(
+    (name) => form.querySelector<HTMLInputElement>(`[name=${name}]`)!,
+  );
+  /** The form's other fields, as the API takes them. */
+  const options = (): Record<string, string> => {
+    const asked = frames.find(({ value }) => value !== "");
+    return {
+      ...(partial?.checked ? { allow_partial: "true" } : {}),
+      ...(asked ? { [asked.name]: asked.value } : {}),
+    };
+  };
   const uploads: Upload[] = [];
   let skipped = 0;
   let running = 0;
@@ -125,7 +136,7 @@ export function setUpUploads(form: HTMLElement): void {
       const upload = uploads.find((u) => u.state === "waiting");
       if (!upload) break;
       running += 1;
-      void send(upload, url, partial?.checked ?? false, refresh).finally(() => {
+      void send(upload, url, options(), refresh).finally(() => {
         running -= 1;
         next();
       });
@@ -215,12 +226,12 @@ export function setUpUploads(form: HTMLElement): void {
 async function send(
   upload: Upload,
   url: string,
-  allowPartial: boolean,
+  options: Record<string, string>,
   refresh: () => void,
 ): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     upload.show("sending");
-    const reply = await post(upload, url, allowPartial, refresh);
+    const reply = await post(upload, url, options, refresh);
     if (reply === null) {
       upload.show("cancelled");
     } else if ([0, 429, 502, 503].includes(reply.status) && attempt < TRIES) {
@@ -242,14 +253,14 @@ async function send(
 function post(
   upload: Upload,
   url: string,
-  allowPartial: boolean,
+  options: Record<string, string>,
   refresh: () => void,
 ): Promise<Reply | null> {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest();
     const body = new FormData();
     body.append("files", upload.file, upload.path);
-    if (allowPartial) body.append("allow_partial", "true");
+    for (const [name, value] of Object.entries(options)) body.append(name, value);
     upload.request = request;
     request.upload.onprogress = (event) => {
       upload.sent = Math.min(event.loaded, upload.file.size);
@@ -302,7 +313,7 @@ function outcome(reply: Reply): { state: State; detail: string; images: number }
   if (body?.jobs?.length) {
     return {
       state: "queued",
-      detail: "A worker unpacks it; see Jobs for how far it is.",
+      detail: "A worker reads it; see Jobs for how far it is.",
       images: 0,
     };
   }

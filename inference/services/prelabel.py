@@ -171,6 +171,8 @@ def _detected(
         except (OSError, ValueError) as error:
             log.warning("Image %s cannot be read: %s", item.image_id, error)
             yield item, "The stored image cannot be read.", 0.0
+        except ServiceError as error:
+            yield item, error.detail, 0.0
     if not readable:
         return
     start = time.monotonic()
