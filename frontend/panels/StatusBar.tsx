@@ -1,12 +1,36 @@
+import type { ReadonlySignal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
 import { unlabeledPixels } from "../core/ops/regions";
 import * as actions from "./actions";
 import { useEditor } from "./context";
 import { CommandButton } from "./TopBar";
 
+/** Milliseconds. */
+const SELDOM = 100;
+
+/** The value of a signal, ten times a second: its layout would cost more than a stroke does. */
+function useSeldom<T>(source: ReadonlySignal<T>): T {
+  const [value, setValue] = useState(source.peek());
+  useEffect(() => {
+    let timer = 0;
+    const end = source.subscribe(() => {
+      timer ||= window.setTimeout(() => {
+        timer = 0;
+        setValue(source.peek());
+      }, SELDOM);
+    });
+    return () => {
+      end();
+      clearTimeout(timer);
+    };
+  }, [source]);
+  return value;
+}
+
 /** Where the pointer is, what is under it, and the zoom. */
 export function StatusBar() {
   const editor = useEditor();
-  const point = editor.pointer.value;
+  const point = useSeldom(editor.pointer);
   const { scale } = editor.camera.value;
   const size = editor.workspace.value?.image;
   const region = point ? editor.regionAt(point) : null;
