@@ -1,4 +1,4 @@
-"""How fast the editor is: `script/bench editor [--strokes N] [--headed]`.
+"""How fast the editor is: `script/bench editor [--strokes N]`.
 
 Opens a 24-megapixel JPEG with 1,000 regions (half masks, half polygons) in Chromium, draws with a
 real mouse and reads the main thread's work from the browser's own trace. The same mouse moves over
