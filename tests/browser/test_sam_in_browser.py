@@ -2,24 +2,26 @@
 
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from PIL import Image as Pillow
 from playwright.sync_api import Browser, Page, expect
 from pycocotools import mask as coco_mask
 
 from tests.browser.conftest import Console
 from tests.browser.drawing import Mask, Picture, wait_until_saved
 from tests.inference import tiny
+from tests.inference.conftest import disc
 from tests.live import LiveApp, picture
 from tests.servers import wait_until
 
 pytest.importorskip("torch")
 WIDTH, HEIGHT = 320, 240
-DISC, OTHER = (80, 72), (224, 84)
-"""Centres of two discs of `tests.live.picture`."""
+PIXELS, TRUTH = disc(HEIGHT, WIDTH, 150, 110, 50)
+CENTRE, INSIDE, OUTSIDE = (150, 110), (165, 95), (40, 200)
 LISTEN = """
 window.asked = [];
 const post = Worker.prototype.postMessage;
@@ -71,6 +73,12 @@ def page(app: LiveApp, browser: Browser, console: Console) -> Iterator[Page]:
     context.close()
 
 
+def png(pixels: Any) -> bytes:
+    buffer = BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def decoded(candidate: dict[str, Any]) -> Mask:
     return coco_mask.decode(candidate["mask"]).astype(bool)
 
@@ -79,7 +87,7 @@ def iou(a: Mask, b: Mask) -> float:
     return float((a & b).sum() / max(1, (a | b).sum()))
 
 
-def by_torch(weights: Path, pixels: np.ndarray, prompts: dict[str, Any]) -> list[Mask]:
+def by_torch(weights: Path, prompts: dict[str, Any]) -> list[Mask]:
     """What the engine itself answers, in this process, from an embedding of its own."""
     from inference.engines.base import Point, Prompts
     from inference.engines.sam import Sam
@@ -91,21 +99,17 @@ def by_torch(weights: Path, pixels: np.ndarray, prompts: dict[str, Any]) -> list
         (box["x"], box["y"], box["width"], box["height"]) if box else None,
         coco_mask.decode(mask).astype(bool) if mask else None,
     )
-    found = engine.segment(engine.embed(pixels), asked)
+    found = engine.segment(engine.embed(PIXELS), asked)
     return [one.mask.full(HEIGHT, WIDTH) for one in found]
 
 
 def test_clicks_are_answered_in_the_browser_as_by_torch(
     app: LiveApp, page: Page, weights: Path
 ) -> None:
-    from io import BytesIO
-
-    from PIL import Image as Pillow
-
     api = app.api()
     project = api.project("instance")["id"]
     image, following = (
-        one["id"] for one in api.upload(project, {"a.png": picture(), "b.png": picture(seed=5)})
+        one["id"] for one in api.upload(project, {"a.png": png(PIXELS), "b.png": picture()})
     )
     model = next(one["id"] for one in api.get("models")["results"] if one["name"] == "tiny")
     to_server: list[str] = []
@@ -119,7 +123,7 @@ def test_clicks_are_answered_in_the_browser_as_by_torch(
     expect(state).to_contain_text("Preparing")
     page.keyboard.press("a")
     with page.expect_response("**/segment") as answer:
-        sheet.click(DISC)
+        sheet.click(CENTRE)
     assert answer.value.json()["model"] == "classic"
     expect(page.get_by_text("Classic answers")).to_be_visible()
     page.keyboard.press("Escape")
@@ -135,17 +139,17 @@ def test_clicks_are_answered_in_the_browser_as_by_torch(
             seconds=30,
         )
 
-    sheet.click(DISC)
+    sheet.click(CENTRE)
     answered(1)
     page.keyboard.down("Alt")
-    sheet.click((40, 180))
+    sheet.click(OUTSIDE)
     page.keyboard.up("Alt")
     answered(2)
     page.keyboard.press("Escape")
-    sheet.drag([(170, 30), (280, 140)])
+    sheet.drag([(95, 55), (205, 165)])
     answered(3)
     page.keyboard.press("Escape")
-    sheet.click(OTHER)
+    sheet.click(INSIDE)
     answered(4)
     page.wait_for_timeout(100)
     page.keyboard.press("Enter")
@@ -156,7 +160,6 @@ def test_clicks_are_answered_in_the_browser_as_by_torch(
     assert [len(one["prompts"]["points"]) for one in asked] == [1, 2, 0, 1]
     assert asked[1]["prompts"]["mask"]
     assert asked[2]["prompts"]["box"]
-    pixels = np.asarray(Pillow.open(BytesIO(picture())).convert("RGB"))
     for one in asked:
         prompts, here = one["prompts"], one["reply"]["candidates"]
         box = prompts["box"]
@@ -165,7 +168,7 @@ def test_clicks_are_answered_in_the_browser_as_by_torch(
             "box": [box[key] for key in ("x", "y", "width", "height")] if box else None,
         }
         there = api.post(f"images/{image}/segment", body)["candidates"]
-        torch = by_torch(weights, pixels, prompts)
+        torch = by_torch(weights, prompts)
         assert len(here) == len(there) == len(torch) > 0
         for mine, servers, own in zip(here, there, torch, strict=True):
             assert iou(decoded(mine), own) >= 0.99
@@ -173,11 +176,9 @@ def test_clicks_are_answered_in_the_browser_as_by_torch(
             assert mine["score"] == pytest.approx(servers["score"], abs=0.01)
 
     [region] = api.get(f"images/{image}/workspace")["annotation"]["regions"]
-    own = by_torch(weights, pixels, asked[3]["prompts"])[0]
+    own = by_torch(weights, asked[3]["prompts"])[0]
     assert iou(decoded(region), own) >= 0.99
-    ys, xs = np.mgrid[:HEIGHT, :WIDTH] + 0.5
-    truth = (xs - OTHER[0]) ** 2 + (ys - OTHER[1]) ** 2 < 48**2
-    assert iou(own, truth) > 0.6, "the tiny model has not learned discs"
+    assert iou(own, TRUTH) > 0.6, "the tiny model has not learned discs"
 
     # The next image was encoded before anybody opened it.
     deadline = time.monotonic() + 60
