@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from PIL import Image as Pillow
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 from pycocotools import mask as coco_mask
 
 from tests.browser.conftest import Console
@@ -113,7 +113,12 @@ def test_clicks_are_answered_in_the_browser_as_by_torch(
     )
     model = next(one["id"] for one in api.get("models")["results"] if one["name"] == "tiny")
     to_server: list[str] = []
-    page.on("request", lambda one: "/segment" in one.url and to_server.append(one.url))
+
+    def note(request: Request) -> None:
+        if "/segment" in request.url:
+            to_server.append(request.url)
+
+    page.on("request", note)
 
     # No worker has encoded anything yet: the tool says so, and Classic answers meanwhile.
     page.goto(f"/images/{image}/edit")

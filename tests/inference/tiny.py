@@ -88,10 +88,10 @@ def trained_sam(path: Path, steps: int = 40, batch: int = 6) -> Path:
         loss = torch.zeros(())
         for index, features in enumerate(encoded):
             here = slice(index, index + 1)
-            points, boxes = (centre[here, None], torch.ones(1, 1)), None
-            if index % 2:
-                points, boxes = None, torch.cat([centre - radius, centre + radius], 1)[here]
-            sparse, dense = model.prompt_encoder(points, boxes, None)
+            point = (centre[here, None], torch.ones(1, 1))
+            box = torch.cat([centre - radius, centre + radius], 1)[here]
+            shown = (None, box) if index % 2 else (point, None)
+            sparse, dense = model.prompt_encoder(*shown, None)
             logits, scores = model.mask_decoder.predict_masks(features[None], place, sparse, dense)
             target = wanted[here].expand_as(logits)
             weight = torch.where(target > 0.5, 5.0, 1.0)
