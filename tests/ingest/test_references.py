@@ -128,3 +128,10 @@ def test_a_video_is_imported_by_the_command(tmp_path, project, manager):
     call_command("import_images", str(path), "--every", "25", "--project", project.name)
     assert [image.name for image in Image.objects.all()] == ["clip.mp4#1", "clip.mp4#26"]
     assert Pillow.open(default_storage.open(Image.objects.all()[0].file.upright)).size == (64, 48)
+
+
+def test_models_do_not_take_giants(added):
+    giant = Image(width=40_000, height=25_000, file=added[0].file)
+    with pytest.raises(ServiceError) as refused:
+        raster(giant)
+    assert refused.value.code == "too_large"
