@@ -10,6 +10,7 @@ from annotations.models.projects import Role
 
 _RANK = {role: rank for rank, role in enumerate(Role)}
 _Row = TypeVar("_Row", bound=Model)
+MAX_ID = 2**63 - 1
 
 
 def at_least(role: str | None, least: Role) -> bool:
@@ -47,6 +48,10 @@ def require(user, project: Project | int, least: Role) -> Role:
 
 def find(rows: QuerySet[_Row], user, **lookup: Any) -> _Row:
     """The one row of `rows` that `user` may see, or NotFound. `rows` has `visible_to`."""
+    if any(isinstance(value, int) and value > MAX_ID for value in lookup.values()):
+        raise NotFound(
+            str(rows.model._meta.verbose_name)
+        )  # no database compares with such a number
     row = rows.visible_to(user).filter(**lookup).first()  # type: ignore[attr-defined]
     if row is None:
         raise NotFound(str(rows.model._meta.verbose_name))

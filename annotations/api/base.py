@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -53,6 +54,7 @@ class ErrorSerializer(serializers.Serializer):
 class Endpoint:
     query: type[StrictSerializer]
     body: type[serializers.BaseSerializer] | None
+    """None: the handler reads the body itself."""
 
 
 def endpoint(
@@ -84,7 +86,8 @@ def endpoint(
             OpenApiParameter(name, str, OpenApiParameter.HEADER, description=text)
             for name, text in (headers or {}).items()
         ]
-        handler.endpoint = Endpoint(query, body)  # type: ignore[attr-defined]
+        checked = Nothing if body is None and request is None else body
+        handler.endpoint = Endpoint(query, checked)  # type: ignore[attr-defined]
         return extend_schema(
             operation_id=_snake_case(handler.__qualname__),
             tags=[handler.__module__.split(".")[-1]],
@@ -115,7 +118,7 @@ class View(APIView):
         query = declared.query(data=_single_values(request))
         query.is_valid(raise_exception=True)
         self.query = query.validated_data
-        if declared.body is not None:
+        if declared.body is not None and request.method not in SAFE_METHODS:
             # A form arrives as a QueryDict, of which a serializer reads single values.
             data = request.data.dict() if hasattr(request.data, "dict") else request.data
             body = declared.body(data=data)

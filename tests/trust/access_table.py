@@ -52,6 +52,7 @@ API = [
     Row("GET", "/api/schema", "anyone"),
     Row("GET", "/api/formats", "anyone"),
     Row("GET", "/api/models", "anyone"),
+    Row("GET", "/api/models/{learned}/decoder", "anyone"),
     Row("GET", "/api/tokens", "anyone"),
     Row("POST", "/api/tokens", "anyone", 201),
     # The token is the annotator's.
@@ -96,6 +97,7 @@ API = [
     Row("POST", "/api/images/{image}/annotations", "annotator", 201, {}, but={"annotator": 200}),
     Row("POST", "/api/images/{image}/segment", "annotator", 200, CLICK),
     Row("POST", "/api/images/{image}/embed", "annotator", 200, {}),
+    Row("GET", "/api/images/{image}/embedding?model={learned}", "annotator"),
     Row("GET", "/api/projects/{project}/next", "annotator"),
     Row("GET", "/api/projects/{project}/next?mode=review", "reviewer"),
     Row("GET", "/api/projects/{project}/annotations", "annotator"),

@@ -10,8 +10,9 @@ from django.conf import settings
 
 from tests.inference.conftest import store_image
 from tests.pages.conftest import _assets
+from tests.trust.everybody import people, things
 
-__all__ = ["_assets", "store_image"]
+__all__ = ["_assets", "people", "store_image", "things"]
 
 NOT_COMPARED = {"sessions.Session"}
 
