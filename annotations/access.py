@@ -48,11 +48,10 @@ def require(user, project: Project | int, least: Role) -> Role:
 
 def find(rows: QuerySet[_Row], user, **lookup: Any) -> _Row:
     """The one row of `rows` that `user` may see, or NotFound. `rows` has `visible_to`."""
-    if any(isinstance(value, int) and value > MAX_ID for value in lookup.values()):
-        raise NotFound(
-            str(rows.model._meta.verbose_name)
-        )  # no database compares with such a number
-    row = rows.visible_to(user).filter(**lookup).first()  # type: ignore[attr-defined]
+    # Databases refuse to compare with a number beyond MAX_ID.
+    beyond = any(isinstance(value, int) and value > MAX_ID for value in lookup.values())
+    visible = rows.visible_to(user)  # type: ignore[attr-defined]
+    row = None if beyond else visible.filter(**lookup).first()
     if row is None:
         raise NotFound(str(rows.model._meta.verbose_name))
     return row
