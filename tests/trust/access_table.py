@@ -41,7 +41,7 @@ def upload(file_field: str, **fields: str) -> dict[str, Any]:
 VERDICT = {"revision": 1, "comment": "Why"}
 REGION = {"category": "{category}", "polygons": [[[0, 0, 4, 0, 4, 4]]]}
 IF_1 = {"If-Match": '"1"'}
-CLICK = {"points": [{"x": 50, "y": 40, "positive": True}]}
+CLICK = {"model": "{model}", "points": [{"x": 50, "y": 40, "positive": True}]}
 PRELABEL = {"model": "{model}", "images": ["{image}"]}
 IMPORT = {"format": "coco", "as": "predictions"}
 
