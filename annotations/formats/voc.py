@@ -6,7 +6,8 @@
 0 is background, 255 does not count. Classes count from 1 in the order of labelmap.txt
 ("name:r,g,b::" a line); objects count from 1 in drawing order, at most 254. VOC itself leaves out a
 border around each object: option `border` is its width in pixels, 0 by default, so that no pixel is
-lost. Images without a split are in train. Source: Everingham et al., VOC2012 development kit.
+lost. Pictures that are no JPEGs are written as such (quality 95), since readers of VOC know no other.
+Images without a split are in train. Source: Everingham et al., VOC2012 development kit.
 """
 
 from collections import Counter
@@ -81,6 +82,8 @@ def write(
     )
     for item in walked:
         note_lost(report, item)
+        if open_image is not None:
+            _write_jpeg(out / "JPEGImages", item, report)
         classes, objects = _label_maps(item, values, border, report)
         pngs.write(out / "SegmentationClass" / f"{item.stem}.png", classes, palette)
         pngs.write(out / "SegmentationObject" / f"{item.stem}.png", objects, objects_palette)
@@ -95,6 +98,21 @@ def write(
     for split, stems in (names or {"train": []}).items():
         with document(out / "ImageSets" / "Segmentation" / f"{split}.txt") as file:
             file.writelines(f"{name}\n" for name in stems)
+
+
+def _write_jpeg(folder: Path, item: Item, report: Report) -> None:
+    """The copied picture as <stem>.jpg, the only name that readers of VOC look for."""
+    source, target = folder / item.name, folder / f"{item.stem}.jpg"
+    if source.suffix.lower() in (".jpg", ".jpeg"):
+        source.rename(target)
+        return
+    pixels = cv2.imread(str(source), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels is None:
+        report.note(f"{item.name!r} cannot be written as JPEG; it is left as it is.")
+        return
+    cv2.imwrite(str(target), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    source.unlink()
+    report.note(f"{item.name!r} is written as JPEG, as VOC has no other pictures.")
 
 
 def _label(name: str) -> str:
