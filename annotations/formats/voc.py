@@ -6,8 +6,8 @@
 0 is background, 255 does not count. Classes count from 1 in the order of labelmap.txt
 ("name:r,g,b::" a line); objects count from 1 in drawing order, at most 254. VOC itself leaves out a
 border around each object: option `border` is its width in pixels, 0 by default, so that no pixel is
-lost. Pictures that are no JPEGs are written as such (quality 95), since readers of VOC know no other.
-Images without a split are in train. Source: Everingham et al., VOC2012 development kit.
+lost. Pictures that are no JPEGs are made such (quality 95): readers of VOC know no other. Images
+without a split are in train. Source: Everingham et al., VOC2012 development kit.
 """
 
 from collections import Counter
@@ -103,15 +103,16 @@ def write(
 def _write_jpeg(folder: Path, item: Item, report: Report) -> None:
     """The copied picture as <stem>.jpg, the only name that readers of VOC look for."""
     source, target = folder / item.name, folder / f"{item.stem}.jpg"
-    if source.suffix.lower() in (".jpg", ".jpeg"):
-        source.rename(target)
-        return
+    with source.open("rb") as file:
+        if file.read(2) == b"\xff\xd8":  # the start of every JPEG
+            source.rename(target)
+            return
     pixels = cv2.imread(str(source), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if pixels is None:
         report.note(f"{item.name!r} cannot be written as JPEG; it is left as it is.")
         return
-    cv2.imwrite(str(target), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
     source.unlink()
+    cv2.imwrite(str(target), pixels, [cv2.IMWRITE_JPEG_QUALITY, 95])
     report.note(f"{item.name!r} is written as JPEG, as VOC has no other pictures.")
 
 

@@ -67,8 +67,8 @@ def test_voc_files(tmp_path):
     _, back = read("voc", tmp_path / "out")
     assert [image.file_name for image in back] == [
         "first.jpg",
-        "second.png",
-        "folder/nothing here.png",
+        "second.jpg",
+        "folder/nothing here.jpg",
     ]
 
 
