@@ -32,7 +32,6 @@ from annotations.records import DatasetError
 log = logging.getLogger(__name__)
 
 State = Job.State
-WAKE_AGAIN_SECONDS = 60
 KEEP_UPLOADS_SECONDS = 7 * 24 * 3600
 PROGRESS_EVERY_SECONDS = 0.5
 POISON = {
@@ -82,7 +81,7 @@ def enqueue(
                 "created_by": user,
                 "params": params or {},
                 "total": total,
-                "lease_expires_at": _wake_again(),
+                "lease_expires_at": _lease_end(),
             },
         )
         if made:
@@ -348,7 +347,7 @@ def retry(job: Job) -> Job:
             error=None,
             message="",
             ended_at=None,
-            lease_expires_at=_wake_again(),
+            lease_expires_at=_lease_end(),
         ):
             raise ServiceError(
                 409, "not_retryable", "Only a job that failed or was cancelled can be retried."
@@ -379,7 +378,7 @@ def sweep() -> int:
         due = Job.objects.filter(
             pk=job.pk, state=State.QUEUED, lease_expires_at=job.lease_expires_at
         )
-        if _change(due, lease_expires_at=_wake_again()):
+        if _change(due, lease_expires_at=_lease_end()):
             wake(job)
             touched += 1
     return touched
@@ -413,7 +412,3 @@ def _change(jobs: Any, **values: Any) -> int:
 
 def _lease_end() -> Any:
     return timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)
-
-
-def _wake_again() -> Any:
-    return timezone.now() + timedelta(seconds=WAKE_AGAIN_SECONDS)
