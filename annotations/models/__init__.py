@@ -12,17 +12,20 @@ from annotations.models.images import Image, StoredFile
 from annotations.models.jobs import Job, JobItem
 from annotations.models.people import User
 from annotations.models.predictions import Prediction, Proposal
-from annotations.models.projects import Category, Membership, Project
+from annotations.models.projects import Batch, Category, Membership, Project, ReviewRule
 from annotations.models.releases import Release, ReleaseImage
+from annotations.models.work import Lease
 
 __all__ = [
     "Annotation",
+    "Batch",
     "Category",
     "Comment",
     "Dismissal",
     "Image",
     "Job",
     "JobItem",
+    "Lease",
     "Membership",
     "Prediction",
     "Project",
@@ -32,6 +35,7 @@ __all__ = [
     "Release",
     "ReleaseImage",
     "Review",
+    "ReviewRule",
     "StoredFile",
     "User",
 ]

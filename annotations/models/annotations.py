@@ -40,6 +40,8 @@ class Annotation(models.Model):
     updated_at = models.DateTimeField(auto_now=True)
     submitted_at = models.DateTimeField(null=True)
     approved_at = models.DateTimeField(null=True)
+    sampled = models.BooleanField(default=True, help_text="It is to be reviewed; see ReviewRule.")
+    risk = models.FloatField(default=0, help_text="0…1, guessed when it was submitted.")
 
     objects = AnnotationQuerySet.as_manager()
 

@@ -2,7 +2,7 @@ import uuid
 
 from django.db import models
 
-from annotations.models.projects import Project
+from annotations.models.projects import Batch, Project
 
 
 class StoredFile(models.Model):
@@ -67,6 +67,11 @@ class Image(models.Model):
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.NEW)
+    priority = models.IntegerField(default=0, help_text="Greater is given out first.")
+    batch = models.ForeignKey(Batch, models.SET_NULL, null=True, related_name="images")
+    has_place = models.BooleanField(
+        default=True, help_text="Fewer people have it than are asked to label it."
+    )
     export_id = models.PositiveBigIntegerField(null=True, help_text="The id in exports, from 1.")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -82,6 +87,9 @@ class Image(models.Model):
             models.Index(fields=["project", "status", "id"], name="image_by_status"),
             models.Index(fields=["project", "id"], name="image_by_project"),
             models.Index(fields=["project", "name"], name="image_by_name"),
+            models.Index(
+                fields=["project", "has_place", "batch", "-priority", "id"], name="image_queue"
+            ),
         ]
 
     def __str__(self) -> str:

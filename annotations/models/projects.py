@@ -12,6 +12,14 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         return self.filter(memberships__user_id=user.pk or 0)
 
 
+class ReviewRule(models.TextChoices):
+    """Which submitted annotations are reviewed, and in which order."""
+
+    ALL = "all", "All, those that wait longest first"
+    SHARE = "share", "A share of them, drawn by chance"
+    RISKIEST = "riskiest", "All, the riskiest first"
+
+
 class Project(models.Model):
     """Images, categories and people."""
 
@@ -23,6 +31,22 @@ class Project(models.Model):
     name = models.CharField(max_length=200)
     kind = models.CharField(max_length=10, choices=Kind.choices)
     guidelines = models.TextField(blank=True, help_text="What annotators must know, as plain text.")
+    annotators = models.PositiveSmallIntegerField(
+        default=1, help_text="So many people label each image."
+    )
+    free_picking = models.BooleanField(
+        default=True, help_text="Annotators may label any image, not only what the queue gives."
+    )
+    lease_minutes = models.PositiveSmallIntegerField(
+        default=30, help_text="An image that somebody left is given to others after that time."
+    )
+    lone_review = models.BooleanField(
+        default=True, help_text="Where nobody else may review, one judges the own work."
+    )
+    review_rule = models.CharField(max_length=8, choices=ReviewRule.choices, default=ReviewRule.ALL)
+    review_share = models.PositiveSmallIntegerField(
+        default=20, help_text="Percent of the submitted annotations, by the rule `share`."
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
@@ -43,6 +67,36 @@ class Project(models.Model):
     def exclusive(self) -> bool:
         """Whether a pixel belongs to at most one region (semantic and panoptic projects)."""
         return self.kind != self.Kind.INSTANCE
+
+
+class BatchQuerySet(models.QuerySet["Batch"]):
+    def visible_to(self, user) -> "BatchQuerySet":
+        return self.filter(project__memberships__user_id=user.pk or 0)
+
+
+class Batch(models.Model):
+    """Images that are labeled together: before those of later batches, and by a date."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="batches")
+    name = models.CharField(max_length=200)
+    order = models.PositiveIntegerField(default=0, help_text="Smaller is given out first.")
+    due_at = models.DateTimeField(null=True, blank=True)
+    annotators = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="People per image; empty: as the project says."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = BatchQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["order", "id"]
+        verbose_name_plural = "batches"
+        constraints = [
+            models.UniqueConstraint("project", Lower("name"), name="batch_name_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Role(models.TextChoices):
