@@ -12,6 +12,9 @@ RUN npx vite build
 FROM python:3.12-slim
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 READ_DOTENV=0
 WORKDIR /app
+# pg_dump and pg_restore, which manage.py backup and restore run.
+RUN apt-get update && apt-get install --no-install-recommends -y postgresql-client \
+    && rm -rf /var/lib/apt/lists/*
 COPY requirements requirements
 RUN pip install -r requirements/base.txt
 ARG TORCH=0
