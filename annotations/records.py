@@ -30,6 +30,8 @@ class CategoryRecord:
     supercategory: str = ""
     color: str = ""
     is_thing: bool = True
+    attributes: tuple[dict[str, Any], ...] = ()
+    """What its regions carry, as in `annotations.attributes`; empty: anything."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,11 +18,12 @@ from annotations.api.serializers import (
     LoginSerializer,
     MeSerializer,
     NewTokenSerializer,
+    PreferencesSerializer,
     TokenSerializer,
 )
 from annotations.errors import ServiceError
 from annotations.services.logins import count_attempt
-from annotations.services.people import MAX_TOKENS, create_token, revoke_token
+from annotations.services.people import MAX_TOKENS, create_token, revoke_token, set_preferences
 
 
 def _me(request: Request) -> Response:
@@ -41,6 +42,23 @@ class Me(View):
             get_token(request._request)
             raise NotAuthenticated
         return _me(request)
+
+
+class Preferences(View):
+    @endpoint(replies=PreferencesSerializer)
+    def get(self, request: Request) -> Response:
+        """What the person logged in wants of the editor."""
+        return Response(_preferences(request.user))
+
+    @endpoint(body=PreferencesSerializer, replies=PreferencesSerializer)
+    def put(self, request: Request) -> Response:
+        """Replaces it; what is left out is as usual."""
+        set_preferences(request.user, self.body)
+        return Response(_preferences(request.user))
+
+
+def _preferences(user: Any) -> dict[str, Any]:
+    return {"keys": {}, "left_handed": False} | user.preferences
 
 
 class Login(View):
@@ -92,6 +110,7 @@ class Token(View):
 
 urlpatterns = [
     path("me", Me.as_view()),
+    path("me/preferences", Preferences.as_view()),
     path("login", Login.as_view()),
     path("logout", Logout.as_view()),
     path("tokens", Tokens.as_view()),

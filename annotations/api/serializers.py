@@ -1,7 +1,11 @@
 """JSON shapes of people, projects and categories."""
 
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from annotations import attributes as typed
 from annotations.api.base import StrictSerializer
 from annotations.api.pagination import PageQuery
 from annotations.models import Category, Image, Membership, Project, User
@@ -26,6 +30,24 @@ class MeSerializer(PersonSerializer):
 class LoginSerializer(StrictSerializer):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=1000, trim_whitespace=False)
+
+
+class KeysField(serializers.DictField):
+    """At most 300 commands, each with at most 4 keys as the editor writes them: `Ctrl+Shift+Z`."""
+
+    child = serializers.ListField(child=serializers.CharField(max_length=40), max_length=4)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (len(data) > 300 or any(len(str(k)) > 60 for k in data)):
+            raise serializers.ValidationError("Those are more or longer names than commands have.")
+        return super().to_internal_value(data)
+
+
+class PreferencesSerializer(StrictSerializer):
+    """What a person wants of the editor, on every machine."""
+
+    keys = KeysField(default=dict, help_text="Command to its keys, where they are not the usual.")
+    left_handed = serializers.BooleanField(default=False, help_text="Tools right, lists left.")
 
 
 class TokenSerializer(serializers.Serializer):
@@ -78,14 +100,45 @@ class ProjectChangesSerializer(StrictSerializer):
     archived = serializers.BooleanField(required=False)
 
 
+@extend_schema_field(
+    {
+        "oneOf": [{"type": "string"}, {"type": "number"}, {"type": "boolean"}],
+        "nullable": True,
+    }
+)
+class AttributeValueField(serializers.JSONField):
+    """As it came: services check it."""
+
+
+class AttributeSerializer(StrictSerializer):
+    """What each region of a category carries under this name."""
+
+    name = serializers.CharField(max_length=typed.MAX_NAME)
+    type = serializers.ChoiceField(choices=typed.TYPES)
+    required = serializers.BooleanField(  # type: ignore[assignment]
+        default=False, help_text="Nothing is submitted without it."
+    )
+    default = AttributeValueField(
+        default=None, allow_null=True, help_text="Of new regions; null: none."
+    )
+    choices = serializers.ListField(
+        child=serializers.CharField(max_length=typed.MAX_NAME),
+        default=list,
+        max_length=typed.MAX_CHOICES,
+        help_text="The texts that a choice may be.",
+    )
+
+
 class CategorySerializer(serializers.ModelSerializer):
     order = serializers.IntegerField()
+    attributes = AttributeSerializer(many=True)
     archived = serializers.BooleanField()
 
     class Meta:
         model = Category
         fields = [
-            "id", "name", "supercategory", "color", "hotkey", "is_thing", "order", "archived",
+            "id", "name", "supercategory", "color", "hotkey", "is_thing", "order",
+            "attributes", "archived",
         ]  # fmt: skip
 
 
@@ -98,6 +151,7 @@ class CategoryChangesSerializer(StrictSerializer):
     )
     is_thing = serializers.BooleanField(required=False, help_text="Countable; stuff otherwise.")
     order = serializers.IntegerField(required=False, min_value=0, max_value=2**31 - 1)
+    attributes = AttributeSerializer(many=True, required=False)
     archived = serializers.BooleanField(required=False)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
+from annotations import attributes as typed
 from annotations.formats import pngs
 from annotations.formats.base import (
     MAX_SIDE,
@@ -103,7 +104,7 @@ def write(
             xml.leaf("name", category.name)
             xml.leaf("color", category.color or pngs.default_color(index + 1))
             xml.leaf("type", "any")
-            xml.leaf("attributes", "")
+            _write_declared(xml, category)
             xml.close("label")
         for name in ("labels", "job", "meta"):
             xml.close(name)
@@ -121,6 +122,43 @@ def write(
                 _write_region(xml, item, id, region, names[region.category_id], report)
             xml.close("image")
         xml.close("annotations")
+
+
+INPUT_TYPES = {"text": "text", "choice": "select", "number": "number", "checkbox": "checkbox"}
+TYPES = {"radio": "choice", **{input_type: kind for kind, input_type in INPUT_TYPES.items()}}
+
+
+def _write_declared(xml: _Xml, category: CategoryRecord) -> None:
+    """The attributes of a label. Whether one is required is said nowhere in CVAT."""
+    xml.open("attributes")
+    for one in category.attributes:
+        default = one["default"]
+        xml.open("attribute")
+        xml.leaf("name", one["name"])
+        xml.leaf("mutable", "False")
+        xml.leaf("input_type", INPUT_TYPES[one["type"]])
+        xml.leaf("default_value", "" if default is None else default)
+        xml.leaf("values", "\n".join(one["choices"]))
+        xml.close("attribute")
+    xml.close("attributes")
+
+
+def _read_declared(label: Element) -> tuple[typed.Attribute, ...]:
+    """Those of CVAT's that are ours too; none where one of them is not."""
+    found = []
+    for one in label.findall("attributes/attribute"):
+        kind = TYPES.get(one.findtext("input_type") or "", "")
+        values = (one.findtext("values") or "").split("\n")
+        attribute: typed.Attribute = {"name": one.findtext("name") or "", "type": kind}
+        if kind == "choice":
+            attribute["choices"] = [value for value in values if value.strip()]
+        text = one.findtext("default_value") or ""
+        default = typed.from_text([attribute], {attribute["name"]: text})[attribute["name"]]
+        found.append({**attribute, "default": None if text == "" else default})
+    try:
+        return tuple(typed.declared(found))
+    except typed.AttributeProblem:
+        return ()
 
 
 def _write_region(
@@ -167,12 +205,13 @@ def read(path: Path, options: Options) -> Dataset:
         raise DatasetError("There is no annotations.xml.")
     if file.stat().st_size > options.get("max_bytes", MAX_BYTES):
         raise DatasetError("The file is too large.", file.name, "too_large")
-    names, colors = _read_labels(file)
+    names, colors, declared = _read_labels(file)
     return Dataset(
         name=path.stem,
         kind="instance",
         categories=tuple(
-            CategoryRecord(id, name, color=colors.get(name, "")) for name, id in names.items()
+            CategoryRecord(id, name, color=colors.get(name, ""), attributes=declared.get(name, ()))
+            for name, id in names.items()
         ),
         images=_read_images(file, names),
     )
@@ -198,13 +237,17 @@ def _elements(file: Path) -> Iterator[Element]:
         raise DatasetError("This is not plain XML.", file.name, "unreadable") from error
 
 
-def _read_labels(file: Path) -> tuple[dict[str, int], dict[str, str]]:
-    """Ids from 1 by label, those declared first, then those used; and colours."""
+def _read_labels(
+    file: Path,
+) -> tuple[dict[str, int], dict[str, str], dict[str, tuple[typed.Attribute, ...]]]:
+    """Ids from 1 by label, those declared first, then those used; colours; and attributes."""
     names: dict[str, int] = {}
     colors: dict[str, str] = {}
+    declared: dict[str, tuple[typed.Attribute, ...]] = {}
     for element in _elements(file):
         if element.tag == "label" and (name := (element.findtext("name") or "").strip()):
             names.setdefault(name, len(names) + 1)
+            declared[name] = _read_declared(element)
             color = (element.findtext("color") or "").lower()
             if re.fullmatch("#[0-9a-f]{6}", color):
                 colors[name] = color
@@ -215,7 +258,7 @@ def _read_labels(file: Path) -> tuple[dict[str, int], dict[str, str]]:
             raise DatasetError("A label is empty or too long.", file.name)
     if len({name.casefold() for name in names}) != len(names):
         raise DatasetError("Two labels differ only in the case of their letters.", file.name)
-    return names, colors
+    return names, colors, declared
 
 
 def _attribute(element: Element, name: str, pointer: str) -> str:

@@ -87,7 +87,12 @@ def _write_categories(categories: tuple[CategoryRecord, ...]) -> dict[str, Any]:
     return {
         "label": {
             "labels": [
-                {"name": c.name, "parent": c.supercategory, "attributes": []} for c in categories
+                {
+                    "name": c.name,
+                    "parent": c.supercategory,
+                    "attributes": [one["name"] for one in c.attributes],
+                }
+                for c in categories
             ],
             "attributes": [],
         },

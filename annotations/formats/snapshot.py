@@ -65,7 +65,7 @@ def write(
             file.write(gzip.compress(data, compresslevel=1, mtime=0))
             lines.clear()
 
-        lines = [dumps({"kind": kind, "categories": [asdict(one) for one in categories]}) + "\n"]
+        lines = [dumps({"kind": kind, "categories": [_category(one) for one in categories]}) + "\n"]
         flush(lines)
         for sha256, record in images:
             assert record.id
@@ -108,6 +108,13 @@ def _line(sha256: str, record: ImageRecord) -> str:
     )
 
 
+def _category(category: CategoryRecord) -> dict[str, Any]:
+    members = asdict(category)
+    if not category.attributes:
+        del members["attributes"]
+    return members
+
+
 def _region(region: RegionRecord) -> dict[str, Any]:
     """A region's members; those that have their default are left out."""
     assert region.bbox
@@ -138,7 +145,10 @@ class Snapshot:
         with self._lines() as lines:
             head = json.loads(next(lines))
         self.kind: str = head["kind"]
-        self.categories = tuple(CategoryRecord(**category) for category in head["categories"])
+        self.categories = tuple(
+            CategoryRecord(**category | {"attributes": tuple(category.get("attributes", ()))})
+            for category in head["categories"]
+        )
 
     @contextmanager
     def _lines(self, offset: int = 0) -> Iterator[Iterator[str]]:

@@ -144,6 +144,9 @@ class Category(models.Model):
     hotkey = models.CharField(max_length=1, blank=True)
     is_thing = models.BooleanField(default=True, help_text="Countable; stuff otherwise.")
     order = models.PositiveIntegerField(default=0)
+    attributes = models.JSONField(
+        default=list, blank=True, help_text="What its regions carry: `annotations.attributes`."
+    )
     export_id = models.PositiveBigIntegerField(help_text="The id in exports, from 1, never reused.")
     archived_at = models.DateTimeField(null=True, blank=True)
 

@@ -4,6 +4,7 @@ from django.urls import path
 
 from annotations.pages import (
     account,
+    attributes,
     datasets,
     editor,
     images,
@@ -55,6 +56,7 @@ urlpatterns = [
         settings.restore_category,
         name="restore_category",
     ),
+    path("categories/<int:category_id>/attributes", attributes.attributes, name="attributes"),
     path("projects/<int:project_id>/members", members.members, name="members"),
     path(
         "projects/<int:project_id>/members/<int:member_id>",

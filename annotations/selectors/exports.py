@@ -57,6 +57,7 @@ def exported_categories(project: Project) -> tuple[CategoryRecord, ...]:
             supercategory=category.supercategory,
             color=category.color,
             is_thing=category.is_thing,
+            attributes=tuple(category.attributes),
         )
         for category in rows.order_by("export_id")
     )

@@ -99,6 +99,7 @@ def category_values(category: Category) -> dict[str, Any]:
         "hotkey": category.hotkey,
         "is_thing": category.is_thing,
         "order": category.order,
+        "attributes": category.attributes,
         "archived": category.archived,
     }
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from django.utils import timezone
 
+from annotations import attributes as typed
 from annotations.errors import ServiceError
 from annotations.masks import polygons, rle
 from annotations.models import (
@@ -107,6 +108,7 @@ class Rows:
                     hotkey=hotkeys.pop(0) if hotkeys else "",
                     is_thing=record.is_thing,
                     order=order,
+                    attributes=list(record.attributes),
                     export_id=free,
                 )
                 order += 1
@@ -223,17 +225,19 @@ class Rows:
         return grouped
 
     def _region(self, record: RegionRecord) -> Region:
+        """Attributes stay as the file has them: what fits none of the category's is kept too."""
         area, bbox = polygons.measure(record.geometry)
+        category = self.categories[record.category_id]
         return Region(
             uuid=uuid.uuid4(),
-            category=self.categories[record.category_id],
+            category=category,
             polygons=record.geometry.polygons,
             counts=record.geometry.counts,
             area=area,
             bbox=list(bbox),
             is_crowd=record.is_crowd,
             order=record.order,
-            attributes=record.attributes,
+            attributes=typed.from_text(category.attributes, record.attributes),
             source=SOURCE,
             version=1,
             export_id=record.id,

@@ -1,5 +1,7 @@
 """Members of projects, and the tokens with which scripts log in."""
 
+from typing import Any
+
 from django.db import IntegrityError, transaction
 from knox.models import AuthToken
 
@@ -52,6 +54,13 @@ def remove_member(user, membership: Membership) -> None:
             _require_for(user, membership.project, membership.role)
         _keep_an_owner(membership)
         membership.delete()
+
+
+def set_preferences(user, preferences: dict[str, Any]) -> dict[str, Any]:
+    """Keeps what `user` wants of the editor, in place of what was kept before."""
+    user.preferences = preferences
+    user.save(update_fields=["preferences"])
+    return preferences
 
 
 def create_token(user) -> tuple[AuthToken, str]:

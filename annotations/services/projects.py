@@ -6,6 +6,7 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
+from annotations import attributes as typed
 from annotations.access import require
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.models import Annotation, Category, Membership, Project
@@ -75,11 +76,12 @@ def create_category(
     hotkey: str | None = None,
     is_thing: bool = True,
     order: int | None = None,
+    attributes: Any = (),
 ) -> Category:
     """A new category with the next id for exports. Managers only.
 
     `color` and `hotkey` None: the first of the palette, and of 1 to 9, that is not in use.
-    `order` None: last.
+    `order` None: last. `attributes` as in `annotations.attributes`.
     """
     require(user, project, Role.MANAGER)
     with transaction.atomic():
@@ -95,6 +97,7 @@ def create_category(
             hotkey=_free_hotkey(hotkey, active),
             is_thing=is_thing,
             order=order if order is not None else max((c.order for c in siblings), default=-1) + 1,
+            attributes=_attributes(list(attributes)),
             export_id=max((c.export_id for c in siblings), default=0) + 1,
         )
         category.save()
@@ -102,7 +105,10 @@ def create_category(
 
 
 def update_category(user, category: Category, changes: dict[str, Any]) -> Category:
-    """Changes name, supercategory, color, hotkey, is_thing, order or archived. Managers only."""
+    """Changes name, supercategory, color, hotkey, is_thing, order, attributes or archived.
+
+    Managers only. What regions carry already stays, also where it fits no attribute any more.
+    """
     require(user, category.project, Role.MANAGER)
     with transaction.atomic():
         siblings = _locked_categories(category.project)
@@ -121,6 +127,8 @@ def update_category(user, category: Category, changes: dict[str, Any]) -> Catego
             category.hotkey = _free_hotkey(changes["hotkey"], active)
         elif not category.archived and category.hotkey in {c.hotkey for c in active}:
             category.hotkey = ""  # taken by another while this one was archived
+        if "attributes" in changes:
+            category.attributes = _attributes(changes["attributes"])
         for field in ("supercategory", "is_thing", "order"):
             if field in changes:
                 setattr(category, field, changes[field])
@@ -157,6 +165,13 @@ def _color(color: str) -> str:
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", color):
         raise ServiceError(400, "invalid", "A colour is written #rrggbb.", "color")
     return color.lower()
+
+
+def _attributes(given: Any) -> list[typed.Attribute]:
+    try:
+        return typed.declared(given)
+    except typed.AttributeProblem as problem:
+        raise ServiceError(400, "invalid", problem.detail, problem.field) from None
 
 
 def _free_color(active: list[Category]) -> str:

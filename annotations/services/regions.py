@@ -8,12 +8,14 @@ transaction; inside it the annotation's row is locked, so that writes to it come
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from annotations import attributes as typed
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.masks import polygons as polygon_masks
 from annotations.masks import rle
@@ -34,7 +36,6 @@ from annotations.services.reviews import keep_image_status
 MAX_WRITES = 1000
 MAX_REGIONS = 10_000
 MAX_ATTRIBUTES = 50
-MAX_ATTRIBUTE_CHARS = 1000
 MAX_SECONDS = 3600
 """Of active time that one patch may report."""
 
@@ -50,7 +51,8 @@ class Upsert:
     """Makes a region (`based_on` 0) or replaces all of it.
 
     `polygons` as in `records.Geometry`, or `mask` as {"size": [h, w], "counts": text}; both as
-    they came. `proposal` None leaves what the region was accepted from as it is.
+    they came. `attributes` None: the defaults of the category. `proposal` None leaves what the
+    region was accepted from as it is.
     """
 
     region: uuid.UUID
@@ -61,7 +63,7 @@ class Upsert:
     mask: Any = None
     is_crowd: bool = False
     order: int = 0
-    attributes: Any = field(default_factory=dict)
+    attributes: Any = None
     source: str = "api"
     proposal: int | None = None
 
@@ -163,7 +165,7 @@ def _check_keys(writes: Sequence[Write]) -> None:
 
 def _shape(annotation: Annotation, index: int, write: Upsert) -> _Shape:
     """The write's geometry, validated; its attributes are checked too."""
-    if problem := _attributes_problem(write.attributes):
+    if write.attributes is not None and (problem := _attributes_problem(write.attributes)):
         raise _bad(write, index, "attributes", problem)
     if (write.polygons is None) == (write.mask is None):
         raise _bad(write, index, "mask", "A region is either polygons or a mask, and not both.")
@@ -196,12 +198,12 @@ def _attributes_problem(attributes: Any) -> str:
     if len(attributes) > MAX_ATTRIBUTES:
         return f"A region has at most {MAX_ATTRIBUTES} attributes."
     for key, value in attributes.items():
-        if not key or len(key) > 100:
-            return "The name of an attribute has 1 to 100 characters."
+        if not 0 < len(key) <= typed.MAX_NAME:
+            return f"The name of an attribute has 1 to {typed.MAX_NAME} characters."
         if not isinstance(value, str | int | float | bool):
             return f"The attribute {key} must be a text, a number, true or false."
-        if isinstance(value, str) and len(value) > MAX_ATTRIBUTE_CHARS:
-            return f"The attribute {key} is longer than {MAX_ATTRIBUTE_CHARS} characters."
+        if isinstance(value, str) and len(value) > typed.MAX_TEXT:
+            return f"The attribute {key} is longer than {typed.MAX_TEXT} characters."
     return ""
 
 
@@ -333,6 +335,28 @@ class _Patch:
                 hint="Choose another one, or ask a manager to restore it.",
             )  # fmt: skip
 
+    def _check_attributes(self, index: int, write: Upsert) -> None:
+        """They fit those of the category, or some region of the annotation has or had them.
+
+        So what was imported, and what was right before the category changed, goes on being saved,
+        copied from region to region and brought back by undo.
+        """
+        category = self.categories[write.category]
+        wrong = typed.misfits(category.attributes, write.attributes or {})
+        for name, problem in wrong.items():
+            if _pair(name, write.attributes[name]) not in self._attributes_so_far:
+                raise _bad(
+                    write, index, f"attributes.{name}", f"{category.name}: {problem}",
+                    "invalid_attribute", "A manager sets the attributes of categories.",
+                )  # fmt: skip
+
+    @cached_property
+    def _attributes_so_far(self) -> set[Any]:
+        """All attributes in all versions of the annotation's regions, as `_pair` gives them."""
+        rows = RegionRevision.objects.filter(region__annotation=self.annotation)
+        values = rows.exclude(attributes={}).values_list("attributes", flat=True)
+        return {_pair(name, value) for found in values for name, value in found.items()}
+
     def _apply_in_memory(self) -> list[Outcome]:
         outcomes: list[Outcome] = []
         stale: dict[int, Upsert | Delete] = {}
@@ -347,6 +371,7 @@ class _Patch:
                 stale[index] = write
                 continue
             if isinstance(write, Upsert) and shape is not None:
+                self._check_attributes(index, write)
                 region = self._upsert(region, write, shape)
             elif region is None:
                 raise _bad(write, index, "region", "There is no such region to delete.")
@@ -414,7 +439,11 @@ class _Patch:
         region.bbox = shape.bbox
         region.is_crowd = write.is_crowd
         region.order = write.order
-        region.attributes = write.attributes
+        region.attributes = (
+            typed.defaults(region.category.attributes)
+            if write.attributes is None
+            else write.attributes
+        )
         region.source = write.source
         region.proposal_id = write.proposal or region.proposal_id
         region.deleted_at = None
@@ -492,6 +521,11 @@ class _Patch:
         self.annotation.save(update_fields=["revision", "seconds_spent", "updated_at"])
         if first:
             keep_image_status(self.image)
+
+
+def _pair(name: str, value: Any) -> Any:
+    """An attribute to compare: true is not 1, but 2 is 2.0, as in JavaScript."""
+    return name, isinstance(value, bool), value
 
 
 def _by(name: str, rows) -> dict[Any, Any]:

@@ -5,6 +5,7 @@ import uuid
 from django.db import transaction
 from django.utils import timezone
 
+from annotations import attributes as typed
 from annotations.access import require
 from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
 from annotations.models import Annotation, Comment, Image, Project, Region, Review
@@ -46,7 +47,10 @@ def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
 
 
 def submit(user, annotation: Annotation, revision: int) -> Annotation:
-    """The annotator says: done. Twice for the same revision is once."""
+    """The annotator says: done. Twice for the same revision is once.
+
+    409 `attributes_missing` names the regions that lack a required attribute.
+    """
     with transaction.atomic():
         annotation = _locked(user, annotation)
         if annotation.annotator_id != user.pk:
@@ -56,9 +60,32 @@ def submit(user, annotation: Annotation, revision: int) -> Annotation:
             return annotation
         if annotation.status not in EDITABLE:
             raise Conflict("not_editable", "The annotation is approved already.")
+        _attributes_complete(annotation)
         annotation.submitted_at = timezone.now()
         _move(annotation, Status.SUBMITTED)
     return annotation
+
+
+def _attributes_complete(annotation: Annotation) -> None:
+    rows = Region.objects.filter(annotation=annotation, deleted_at=None)
+    rows = rows.exclude(category__attributes=[]).select_related("category").order_by("order", "id")
+    fields = ("uuid", "attributes", "category__name", "category__attributes")
+    lacking = [
+        (str(region), category, names)
+        for region, values, category, attributes in rows.values_list(*fields)
+        if (names := typed.missing(attributes, values))
+    ]
+    if lacking:
+        _, category, names = lacking[0]
+        more = f", and {len(lacking) - 1} more regions lack some" if len(lacking) > 1 else ""
+        raise ServiceError(
+            409,
+            "attributes_missing",
+            f"A region of {category} lacks {', '.join(names)}{more}.",
+            "attributes",
+            "Select it and fill in what is required.",
+            {"regions": [region for region, _, _ in lacking]},
+        )
 
 
 def approve(user, annotation: Annotation, revision: int, comment: str = "") -> Annotation:

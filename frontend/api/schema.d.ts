@@ -523,6 +523,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/preferences": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the person logged in wants of the editor. */
+        get: operations["preferences_get"];
+        /** @description Replaces it; what is left out is as usual. */
+        put: operations["preferences_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/members/{id}": {
         parameters: {
             query?: never;
@@ -936,6 +954,34 @@ export interface components {
          * @enum {string}
          */
         AsEnum: "predictions" | "ground_truth";
+        /** @description What each region of a category carries under this name. */
+        Attribute: {
+            name: string;
+            type: components["schemas"]["TypeEnum"];
+            /**
+             * @description Nothing is submitted without it.
+             * @default false
+             */
+            required: boolean;
+            /** @description Of new regions; null: none. */
+            default?: (string | number | boolean) | null;
+            /** @description The texts that a choice may be. */
+            choices?: string[];
+        };
+        /** @description What each region of a category carries under this name. */
+        AttributeRequest: {
+            name: string;
+            type: components["schemas"]["TypeEnum"];
+            /**
+             * @description Nothing is submitted without it.
+             * @default false
+             */
+            required: boolean;
+            /** @description Of new regions; null: none. */
+            default?: (string | number | boolean) | null;
+            /** @description The texts that a choice may be. */
+            choices?: string[];
+        };
         /** @enum {unknown} */
         BlankEnum: "";
         Candidate: {
@@ -956,6 +1002,7 @@ export interface components {
             /** @description Countable; stuff otherwise. */
             is_thing?: boolean;
             order: number;
+            attributes: components["schemas"]["Attribute"][];
             archived: boolean;
         };
         CategoryChange: {
@@ -1272,6 +1319,7 @@ export interface components {
             /** @description Countable; stuff otherwise. */
             is_thing?: boolean;
             order?: number;
+            attributes?: components["schemas"]["AttributeRequest"][];
         };
         NewCommentRequest: {
             text: string;
@@ -1417,6 +1465,7 @@ export interface components {
             /** @description Countable; stuff otherwise. */
             is_thing?: boolean;
             order?: number;
+            attributes?: components["schemas"]["AttributeRequest"][];
             archived?: boolean;
         };
         PatchedProjectChangesRequest: {
@@ -1448,6 +1497,30 @@ export interface components {
             y: number;
             /** @default true */
             positive: boolean;
+        };
+        /** @description What a person wants of the editor, on every machine. */
+        Preferences: {
+            /** @description Command to its keys, where they are not the usual. */
+            keys?: {
+                [key: string]: string[];
+            };
+            /**
+             * @description Tools right, lists left.
+             * @default false
+             */
+            left_handed: boolean;
+        };
+        /** @description What a person wants of the editor, on every machine. */
+        PreferencesRequest: {
+            /** @description Command to its keys, where they are not the usual. */
+            keys?: {
+                [key: string]: string[];
+            };
+            /**
+             * @description Tools right, lists left.
+             * @default false
+             */
+            left_handed: boolean;
         };
         PrelabelRequest: {
             /** Format: int64 */
@@ -1727,6 +1800,14 @@ export interface components {
             /** Format: date-time */
             created: string;
         };
+        /**
+         * @description * `text` - text
+         *     * `choice` - choice
+         *     * `number` - number
+         *     * `checkbox` - checkbox
+         * @enum {string}
+         */
+        TypeEnum: "text" | "choice" | "number" | "checkbox";
         UploadRequest: {
             /** @description Images, volumes, videos and zips; a name may hold its folder. */
             files: string[];
@@ -4069,6 +4150,112 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Me"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    preferences_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preferences"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    preferences_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PreferencesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Preferences"];
                 };
             };
             400: {

@@ -72,6 +72,7 @@ def test_categories_over_http(project, manager, client_of) -> None:
         "hotkey": "3",
         "is_thing": False,
         "order": 2,
+        "attributes": [],
         "archived": False,
     }
     one = f"/api/categories/{made.json()['id']}"

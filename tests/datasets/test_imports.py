@@ -52,6 +52,15 @@ def test_ground_truth_is_approved_work_of_the_importer(send, coco, manager, fill
     assert regions[101].category == Category.objects.get(project=filled, name="car")
 
 
+def test_free_attributes_come_in_whatever_the_category_declares(send, coco, manager, filled):
+    doors = {"name": "doors", "type": "number", "required": True, "default": None, "choices": []}
+    filled.categories.filter(name="car").update(attributes=[doors])
+    coco["annotations"][0]["attributes"] = {"doors": "4", "free": "yes"}
+    assert send(manager, coco).status_code == 201
+    region = Region.objects.get(export_id=101)
+    assert region.attributes == {"doors": 4, "free": "yes"}
+
+
 def test_predictions_are_nobodys_work(send, coco, manager):
     coco["annotations"][0]["score"] = 0.25
     assert send(manager, coco, "predictions").status_code == 201

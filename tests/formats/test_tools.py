@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from PIL import Image
 
+from annotations.attributes import declared
 from annotations.formats.label_studio import pack, unpack
 from annotations.masks import polygons, rle
-from annotations.records import DatasetError, Geometry, ImageRecord, RegionRecord
+from annotations.records import CategoryRecord, DatasetError, Geometry, ImageRecord, RegionRecord
 from tests.formats.helpers import (
     CATEGORIES,
     SIZE,
@@ -573,3 +574,20 @@ def test_brush_and_polygon_of_one_category_are_one_category(tmp_path):
     found, images = read("label_studio", tmp_path / "out")
     assert sorted(category.name for category in found.categories) == ["=cmd()", "cell", "sky"]
     assert rle.area(merged(images[0], found.categories)["cell"]) > 0
+
+
+def test_declared_attributes_survive_cvat(tmp_path):
+    attributes = tuple(
+        declared(
+            [
+                {"name": "colour", "type": "choice", "choices": ["red", "a b"], "default": "a b"},
+                {"name": "doors", "type": "number", "default": 4},
+                {"name": "parked", "type": "checkbox", "default": False},
+                {"name": "note", "type": "text"},
+            ]
+        )
+    )
+    car = CategoryRecord(1, "car", "", "#ff0000", attributes=attributes)
+    write("cvat", [], tmp_path / "out", categories=(car,))
+    found, _ = read("cvat", tmp_path / "out")
+    assert found.categories[0].attributes == attributes

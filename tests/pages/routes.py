@@ -19,6 +19,7 @@ PAGES = {
     "pages:jobs": ("project", "annotator"),
     "pages:members": ("project", "annotator"),
     "pages:settings": ("project", "annotator"),
+    "pages:attributes": ("category", "manager"),
     "pages:job": ("job", "manager"),
     "pages:edit": ("image", "annotator"),
 }
@@ -48,6 +49,12 @@ ACTIONS = [
     Action("pages:move_category", ("project", "category"), "manager", {"direction": "down"}),
     Action("pages:archive_category", ("project", "category"), "manager"),
     Action("pages:restore_category", ("project", "archived"), "manager"),
+    Action(
+        "pages:attributes",
+        ("category",),
+        "manager",
+        {"name": "doors", "type": "number", "choices": "", "default": "4"},
+    ),
     Action("pages:archive_project", ("project",), "owner"),
     Action("pages:restore_project", ("project",), "owner"),
     Action("pages:delete_project", ("project",), "owner", {"name": "Street"}),

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from django.urls import reverse
 
+from annotations.attributes import declared
 from annotations.models import Job, User
 from annotations.pages.middleware import HEADERS
 from annotations.selectors.exports import Rule
@@ -51,6 +52,7 @@ def evil(project, make_image, make_annotation, owner, teammate):
     project.categories.update(supercategory=EVIL)
     for number, category in enumerate(project.categories.all()):
         category.name = f"{EVIL}{number}"
+        category.attributes = declared([{"name": EVIL[:90], "type": "choice", "choices": [EVIL]}])
         category.save()
     User.objects.filter(pk=teammate.pk).update(username=EVIL[:150])
     image = make_image(project, name=EVIL, status="submitted")
@@ -68,6 +70,7 @@ def evil(project, make_image, make_annotation, owner, teammate):
     release = make_release(project, Rule("all"), owner, name=EVIL)
     return {
         "project": project.pk, "image": image.pk, "job": job.pk, "release": release.pk,
+        "category": category.pk,
     }  # fmt: skip
 
 

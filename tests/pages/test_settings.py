@@ -99,3 +99,33 @@ def test_the_last_owner_stays(project, owner, browse):
     html = browse(owner).post(address, follow=True).content.decode()
     assert "needs an owner" in html
     assert project.memberships.filter(user=owner).exists()
+
+
+def test_attributes_are_typed_in_a_table(project, manager, browse):
+    car = project.categories.get(name="car")
+    address, client = reverse("pages:attributes", args=[car.pk]), browse(manager)
+    form = {
+        "name": ["colour", "doors", "parked", ""],
+        "type": ["choice", "number", "checkbox", "text"],
+        "choices": ["red\r\n\r\n blue ", "", "", ""],
+        "default": ["blue", "4", "no", ""],
+        "required": ["1"],
+    }
+    assert client.post(address, form | {"more": "1"}).status_code == 200
+    car.refresh_from_db()
+    assert car.attributes == []
+    assert client.post(address, form).status_code == 302
+    car.refresh_from_db()
+    colour, doors, parked = car.attributes
+    assert (colour["choices"], colour["default"]) == (["red", "blue"], "blue")
+    assert (doors["required"], doors["default"]) == (True, 4)
+    assert (parked["type"], parked["required"], parked["default"]) == ("checkbox", False, False)
+    html = client.get(address).content.decode()
+    assert 'value="no"' in html
+    assert "red\nblue</textarea>" in html
+    refused = client.post(address, form | {"default": ["blue", "many", "no", ""]})
+    assert refused.status_code == 400
+    assert "doors must be a number." in refused.content.decode()
+    client.post(address, form | {"remove": "0"})
+    car.refresh_from_db()
+    assert len(car.attributes) == 3

@@ -47,6 +47,8 @@ IMPORT = {"format": "coco", "as": "predictions"}
 
 API = [
     Row("GET", "/api/me", "anyone"),
+    Row("GET", "/api/me/preferences", "anyone"),
+    Row("PUT", "/api/me/preferences", "anyone", 200, {"left_handed": True}),
     Row("POST", "/api/login", "anybody", 200, {"username": "stranger", "password": "open sesame"}),
     Row("POST", "/api/logout", "anyone", 204),
     Row("GET", "/api/schema", "anyone"),
@@ -189,6 +191,8 @@ PAGES = [
         {"direction": "down"}),
     Row("POST", "/projects/{project}/categories/{category}/archive", "manager", 302),
     Row("POST", "/projects/{project}/categories/{retired}/restore", "manager", 302),
+    Row("GET", "/categories/{category}/attributes", "manager"),
+    Row("POST", "/categories/{category}/attributes", "manager", 302, {"name": "a", "type": "text"}),
     Row("GET", "/projects/{project}/members", "annotator"),
     Row("POST", "/projects/{project}/members", "manager", 302,
         {"username": "stranger", "role": "annotator"}),
