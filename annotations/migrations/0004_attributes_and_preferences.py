@@ -4,7 +4,6 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
         ("annotations", "0003_leases_of_begun_work"),
     ]
@@ -13,11 +12,17 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="category",
             name="attributes",
-            field=models.JSONField(blank=True, default=list, help_text="What its regions carry: `annotations.attributes`."),
+            field=models.JSONField(
+                blank=True,
+                default=list,
+                help_text="What its regions carry: `annotations.attributes`.",
+            ),
         ),
         migrations.AddField(
             model_name="user",
             name="preferences",
-            field=models.JSONField(blank=True, default=dict, help_text="Of the editor: keys of one"s own, left-handed."),
+            field=models.JSONField(
+                blank=True, default=dict, help_text="Of the editor: keys of one's own, left-handed."
+            ),
         ),
     ]
