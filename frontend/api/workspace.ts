@@ -31,6 +31,11 @@ export function categoryOf(json: Schemas["Category"]): Category {
     hotkey: json.hotkey ?? "",
     isThing: json.is_thing ?? true,
     archived: json.archived,
+    attributes: (json.attributes ?? []).map((one) => ({
+      ...one,
+      default: one.default ?? null,
+      choices: one.choices ?? [],
+    })),
   };
 }
 

@@ -4,6 +4,7 @@ import { Mask } from "./mask";
 import { rasterize } from "./rasterize";
 import { Store } from "./store";
 import type {
+  Attribute,
   Change,
   Geometry,
   ProjectKind,
@@ -19,6 +20,8 @@ export interface DocumentOptions {
   readonly kind: ProjectKind;
   /** Panoptic projects have one region per category that is not a thing. */
   readonly isThing: (categoryId: number) => boolean;
+  /** What regions of a category carry; none by default. */
+  readonly attributesOf?: (categoryId: number) => readonly Attribute[];
   readonly newUuid: () => string;
   readonly regions?: readonly StoredRegion[];
   readonly proposals?: readonly Proposal[];
@@ -38,6 +41,7 @@ export class Document {
   readonly history: History;
   readonly newUuid: () => string;
   readonly proposals: readonly Proposal[];
+  readonly attributesOf: (categoryId: number) => readonly Attribute[];
   private readonly store: Store;
   private readonly isThing: (categoryId: number) => boolean;
   private readonly proposalMasks = new Map<number, Mask>();
@@ -50,6 +54,7 @@ export class Document {
     this.kind = options.kind;
     this.exclusive = options.kind !== "instance";
     this.isThing = options.isThing;
+    this.attributesOf = options.attributesOf ?? (() => []);
     this.newUuid = options.newUuid;
     this.proposals = options.proposals ?? [];
     this.history = new History(options.maxHistoryBytes ?? DEFAULT_HISTORY_BYTES);
@@ -151,6 +156,7 @@ export class Document {
       this.store,
       {
         newUuid: this.newUuid,
+        attributesOf: this.attributesOf,
         proposal: (id) => this.proposal(id),
         proposalMask: (id) => this.proposalMask(id),
         only: (categoryId) => this.only(categoryId),

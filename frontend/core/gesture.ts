@@ -1,3 +1,4 @@
+import { defaults } from "./attributes";
 import type { Patch, ProposalEdit, RegionEdit } from "./history";
 import { Mask, MaskWriter } from "./mask";
 import { rasterize } from "./rasterize";
@@ -5,6 +6,7 @@ import { EMPTY_RECT, intersects, unionRect } from "./rect";
 import { Spans } from "./spans";
 import type { Store } from "./store";
 import type {
+  Attribute,
   Change,
   Polygon,
   Proposal,
@@ -18,6 +20,7 @@ import type {
 /** What a gesture needs of its document. */
 export interface GestureHost {
   readonly newUuid: () => string;
+  attributesOf(categoryId: number): readonly Attribute[];
   proposal(id: number): Proposal | null;
   /** The mask of a proposal. */
   proposalMask(id: number): Mask;
@@ -74,7 +77,7 @@ export class Gesture {
       area: 0,
       order: draft.order ?? (front ? front.order + 1 : 0),
       isCrowd: draft.isCrowd ?? false,
-      attributes: draft.attributes ?? {},
+      attributes: draft.attributes ?? defaults(this.host.attributesOf(draft.categoryId)),
       source: draft.source ?? "",
       proposalId: draft.proposalId ?? null,
     };

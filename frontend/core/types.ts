@@ -42,6 +42,21 @@ export type Shape =
 
 export type ProjectKind = "semantic" | "instance" | "panoptic";
 
+/** What each region of a category carries under a name; the server's `annotations/attributes.py`. */
+export interface Attribute {
+  readonly name: string;
+  readonly type: "text" | "choice" | "number" | "checkbox";
+  /** Nothing is submitted without it. */
+  readonly required: boolean;
+  /** Of new regions; null: none. */
+  readonly default: string | number | boolean | null;
+  /** The texts that a choice may be. */
+  readonly choices: readonly string[];
+}
+
+/** A region's attributes. */
+export type Values = Readonly<Record<string, unknown>>;
+
 export interface Category {
   readonly id: number;
   readonly name: string;
@@ -49,6 +64,8 @@ export interface Category {
   readonly hotkey: string;
   readonly isThing: boolean;
   readonly archived: boolean;
+  /** What its regions carry; empty: anything. */
+  readonly attributes: readonly Attribute[];
 }
 
 /** What is known of a region besides its geometry. */
@@ -58,7 +75,7 @@ export interface RegionFields {
   /** Greater is in front. */
   readonly order: number;
   readonly isCrowd: boolean;
-  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly attributes: Values;
   /** The tool that made the geometry, or import. */
   readonly source: string;
   /** The proposal it was accepted from. */

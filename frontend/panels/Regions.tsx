@@ -1,4 +1,5 @@
 import { useRef, useState } from "preact/hooks";
+import { missing } from "../core/attributes";
 import type { Region } from "../core/types";
 import * as actions from "./actions";
 import { useEditor } from "./context";
@@ -93,6 +94,7 @@ function RegionRow({ region, at, number, selected, choose }: RowProps) {
   const editor = useEditor();
   const state = editor.viewState.value;
   const category = editor.categories.value.find(({ id }) => id === region.categoryId);
+  const lacking = missing(category?.attributes ?? [], region.attributes);
   const single = editor.document.value?.isSingle(region.categoryId);
   const name = single ? (category?.name ?? "?") : `${category?.name ?? "?"} ${number}`;
   const hidden = !editor.view.isVisible(region);
@@ -114,6 +116,11 @@ function RegionRow({ region, at, number, selected, choose }: RowProps) {
       >
         <span class="swatch" style={{ background: `rgb(${color.join(" ")})` }} />
         <span class="clip">{name}</span>
+        {lacking.length > 0 && (
+          <span class="badge danger" title={`Lacks ${lacking.map((one) => one.name).join(", ")}`}>
+            lacks {lacking[0]?.name}
+          </span>
+        )}
         {region.isCrowd && <span class="badge">crowd</span>}
         <span class="grow" />
         <span class="count">{areaLabel(region.area)}</span>

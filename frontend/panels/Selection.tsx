@@ -1,8 +1,7 @@
-import { useState } from "preact/hooks";
+import { Attributes } from "./Attributes";
 import * as actions from "./actions";
 import { useEditor } from "./context";
 import { Section } from "./controls";
-import { IconButton } from "./icons";
 import { areaLabel } from "./Regions";
 
 /** Facts of the selected regions, and what can be set on them. */
@@ -59,73 +58,13 @@ export function Selection() {
         </label>
       )}
       {regions.length === 1 && (
-        <>
-          <p class="facts">
-            {areaLabel(first.area)} · {Math.round(width)} × {Math.round(height)} at {Math.round(x)},{" "}
-            {Math.round(y)} · {first.geometry.type === "mask" ? "mask" : "polygon"} ·{" "}
-            {first.source || "unknown"}
-          </p>
-          <Attributes key={first.uuid} />
-        </>
+        <p class="facts">
+          {areaLabel(first.area)} · {Math.round(width)} × {Math.round(height)} at {Math.round(x)},{" "}
+          {Math.round(y)} · {first.geometry.type === "mask" ? "mask" : "polygon"} ·{" "}
+          {first.source || "unknown"}
+        </p>
       )}
+      <Attributes key={first.uuid} regions={regions} />
     </Section>
-  );
-}
-
-/** Free notes on one region, as name and value. */
-function Attributes() {
-  const editor = useEditor();
-  editor.changes.value;
-  const [name, setName] = useState("");
-  const uuid = editor.viewState.value.selection[0] ?? "";
-  const attributes = editor.document.value?.region(uuid)?.attributes ?? {};
-  const editable = editor.editable.value;
-  const store = (next: Readonly<Record<string, unknown>>) =>
-    editor.edit("Change an attribute", (gesture) => gesture.update(uuid, { attributes: next }));
-  return (
-    <div class="attributes">
-      {Object.entries(attributes).map(([key, value]) => (
-        <label class="field-row" key={key}>
-          <span class="clip">{key}</span>
-          <input
-            type="text"
-            value={typeof value === "string" ? value : JSON.stringify(value)}
-            disabled={!editable}
-            onChange={(event) => store({ ...attributes, [key]: event.currentTarget.value })}
-          />
-          <IconButton
-            icon="close"
-            label={`Remove ${key}`}
-            disabled={!editable}
-            onClick={() => {
-              const { [key]: _, ...rest } = attributes;
-              store(rest);
-            }}
-          />
-        </label>
-      ))}
-      {editable && (
-        <form
-          class="row"
-          onSubmit={(event) => {
-            event.preventDefault();
-            const key = name.trim();
-            if (key && !(key in attributes)) store({ ...attributes, [key]: "" });
-            setName("");
-          }}
-        >
-          <input
-            type="text"
-            placeholder="New attribute"
-            aria-label="Name of a new attribute"
-            value={name}
-            onInput={(event) => setName(event.currentTarget.value)}
-          />
-          <button type="submit" class="button small" disabled={!name.trim()}>
-            Add
-          </button>
-        </form>
-      )}
-    </div>
   );
 }

@@ -1,9 +1,10 @@
 import { ApiError, api } from "../api/client";
 import type { Display } from "../canvas/renderer";
+import { missing } from "../core/attributes";
 import * as ops from "../core/ops/regions";
 import { unionRect } from "../core/rect";
 import type { ToolEntry } from "../core/tools/registry";
-import type { Proposal, Rect } from "../core/types";
+import type { Proposal, Rect, Region } from "../core/types";
 import type { Editor } from "./editor";
 import { openProposals } from "./marks";
 import { toast, toastError } from "./toasts";
@@ -126,6 +127,41 @@ export function setCategory(editor: Editor, uuids: readonly string[], categoryId
   } catch (error) {
     toastError(error);
   }
+}
+
+/** The next region, front to back and round again, that lacks a required attribute. */
+export function nextLacking(editor: Editor): Region | null {
+  const doc = editor.document.value;
+  const regions = [...(doc?.regions ?? [])].reverse();
+  const at = regions.findIndex(({ uuid }) => uuid === editor.view.state.selection[0]);
+  const turned = [...regions.slice(at + 1), ...regions.slice(0, at + 1)];
+  return (
+    turned.find((one) => missing(doc!.attributesOf(one.categoryId), one.attributes).length > 0) ??
+    null
+  );
+}
+
+/** Leads to the attributes of the selected region; with none selected, of the next that lacks some. */
+export function fillIn(editor: Editor): void {
+  const doc = editor.document.value;
+  const complete = editor.view.state.selection.every((uuid) => {
+    const region = doc?.region(uuid);
+    return region && missing(doc!.attributesOf(region.categoryId), region.attributes).length === 0;
+  });
+  const next = complete ? nextLacking(editor) : null;
+  if (next) {
+    editor.view.select(next.uuid);
+    reveal(editor, next.bbox);
+  } else if (editor.view.state.selection.length === 0) {
+    toast("Every region has its attributes.");
+  }
+  // The panel shows the selection only in the next frame.
+  requestAnimationFrame(() => {
+    const fields = document.querySelector<HTMLElement>(
+      ".attributes [aria-invalid=true], .attributes :is(input, select):not(:disabled)",
+    );
+    fields?.focus();
+  });
 }
 
 export function toggleHidden(editor: Editor, uuids: readonly string[]): void {
@@ -266,6 +302,11 @@ export function submit(editor: Editor): Promise<void> {
   const name = editor.workspace.value?.image.name ?? "";
   return once(editor, name, async () => {
     editor.cancelGesture();
+    if (nextLacking(editor)) {
+      toast(`${name} is not submitted: a region lacks a required attribute.`, "error");
+      editor.view.select();
+      return fillIn(editor);
+    }
     const saved = await editor.saving.settle(editor.workspace.value?.image.id ?? 0);
     if (!saved) {
       toast(`${name} is not submitted: not everything is saved yet.`, "error");

@@ -132,6 +132,14 @@ export function makeCommands(editor: Editor): readonly Command[] {
       run: () => view.select(...(editor.document.value?.regions ?? []).map(({ uuid }) => uuid)),
     },
     {
+      id: "edit.attributes",
+      title: "Fill in the attributes",
+      group: "Edit",
+      keys: ["Shift+A"],
+      enabled: editable,
+      run: () => actions.fillIn(editor),
+    },
+    {
       id: "edit.front",
       title: "Bring to the front",
       group: "Edit",

@@ -1,4 +1,5 @@
 import { api } from "../api/client";
+import { fitting } from "../core/attributes";
 import { Mask } from "../core/mask";
 import { MAX_SLOT } from "../core/store";
 import { regionFromWire, type WireRegion } from "../workers/wire";
@@ -29,7 +30,8 @@ export async function copyPrevious(editor: Editor): Promise<void> {
       free?.fill(1, 0, 1);
       for (const json of regions) {
         const { geometry, uuid: _, order: __, ...fields } = regionFromWire(json as WireRegion);
-        const draft = { ...fields, proposalId: null };
+        const attributes = fitting(doc.attributesOf(fields.categoryId), fields.attributes);
+        const draft = { ...fields, attributes, proposalId: null };
         if (geometry.type === "polygons" && !doc.exclusive) {
           gesture.add({ ...draft, polygons: geometry.polygons });
         } else if (geometry.type === "mask") {

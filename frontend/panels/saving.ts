@@ -1,6 +1,6 @@
 import { signal } from "@preact/signals";
 import { api, send } from "../api/client";
-import { proposalOf, type Workspace } from "../api/workspace";
+import { categoryOf, proposalOf, type Workspace } from "../api/workspace";
 import { Document } from "../core/document";
 import type { Mask } from "../core/mask";
 import type { Size, StoredRegion } from "../core/types";
@@ -109,11 +109,15 @@ export class Saving {
       dismissed = autosave.restoredDismissals(dismissed);
     }
     const things = new Set(workspace.categories.filter((one) => one.is_thing).map(({ id }) => id));
+    const attributes = new Map(
+      workspace.categories.map(categoryOf).map((one) => [one.id, one.attributes]),
+    );
     const masks = await this.decode(size, regions);
     const doc = new Document({
       size,
       kind: project.kind,
       isThing: (category) => things.has(category),
+      attributesOf: (category) => attributes.get(category) ?? [],
       newUuid: () => crypto.randomUUID(),
       regions,
       proposals: workspace.proposals.map(proposalOf),

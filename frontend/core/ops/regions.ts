@@ -1,3 +1,4 @@
+import { carried } from "../attributes";
 import type { Document } from "../document";
 import { flood } from "../flood";
 import type { Gesture } from "../gesture";
@@ -44,13 +45,21 @@ export function changeMasks(
   });
 }
 
-/** Gives regions another category; where the project has only one region of it, they join that one. */
+/**
+ * Gives regions another category, with those of its attributes that they have; where the project has
+ * only one region of it, they join that one.
+ */
 export function setCategory(doc: Document, uuids: readonly string[], categoryId: number): void {
   doc.edit("Change category", (gesture) => {
     for (const uuid of uuids) {
       const only = doc.only(categoryId);
       if (only && only.uuid !== uuid) gesture.paint(only.uuid, doc.mask(uuid));
-      else gesture.update(uuid, { categoryId });
+      else {
+        const region = doc.region(uuid)!;
+        const from = doc.attributesOf(region.categoryId);
+        const attributes = carried(from, doc.attributesOf(categoryId), region.attributes);
+        gesture.update(uuid, { categoryId, attributes });
+      }
     }
   });
 }
