@@ -13,6 +13,15 @@ from annotations.models.jobs import Job, JobItem
 from annotations.models.people import User
 from annotations.models.predictions import Prediction, Proposal
 from annotations.models.projects import Batch, Category, Membership, Project, ReviewRule
+from annotations.models.quality import (
+    Gold,
+    PairFact,
+    RegionDay,
+    RegionFact,
+    Suspicion,
+    WorkDay,
+    WorkFact,
+)
 from annotations.models.releases import Release, ReleaseImage
 from annotations.models.work import Lease
 
@@ -22,20 +31,27 @@ __all__ = [
     "Category",
     "Comment",
     "Dismissal",
+    "Gold",
     "Image",
     "Job",
     "JobItem",
     "Lease",
     "Membership",
+    "PairFact",
     "Prediction",
     "Project",
     "Proposal",
     "Region",
+    "RegionDay",
+    "RegionFact",
     "RegionRevision",
     "Release",
     "ReleaseImage",
     "Review",
     "ReviewRule",
     "StoredFile",
+    "Suspicion",
     "User",
+    "WorkDay",
+    "WorkFact",
 ]

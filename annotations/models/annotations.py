@@ -121,6 +121,9 @@ class RegionRevision(models.Model):
     order = models.IntegerField(default=0)
     attributes = models.JSONField(default=dict)
     source = models.CharField(max_length=40)
+    seconds = models.FloatField(
+        default=0, help_text="Its share of the active time that its patch reported."
+    )
 
     class Meta:
         ordering = ["region", "version"]

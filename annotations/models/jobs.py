@@ -32,6 +32,8 @@ class Job(models.Model):
         EXPORT = "export", "Export"
         RELEASE = "release", "Release"
         PRELABEL = "prelabel", "Pre-labeling"
+        CONSENSUS = "consensus", "Consensus"
+        SUSPECTS = "suspects", "Search for suspicious labels"
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"

@@ -506,6 +506,9 @@ class _Patch:
         Region.objects.bulk_create([region for region in touched if not region.pk])
         for region in changed:
             region.save(update_fields=WRITTEN_FIELDS)
+        active = min(max(self.seconds, 0), MAX_SECONDS)
+        for revision in self.revisions:
+            revision.seconds = active / len(self.revisions)
         RegionRevision.objects.bulk_create(self.revisions)
         Dismissal.objects.bulk_create(
             Dismissal(annotation=self.annotation, proposal_id=pk)
@@ -517,7 +520,7 @@ class _Patch:
 
         first = not self.annotation.revision
         self.annotation.revision += len(self.revisions) + len(shown)
-        self.annotation.seconds_spent += min(max(self.seconds, 0), MAX_SECONDS)
+        self.annotation.seconds_spent += active
         self.annotation.save(update_fields=["revision", "seconds_spent", "updated_at"])
         if first:
             keep_image_status(self.image)
