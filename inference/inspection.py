@@ -15,7 +15,8 @@ from inference.registry import ENGINES
 
 def inspect(path: Path, engine: str = "") -> dict[str, Any]:
     """What the file is, tried with every engine that uses weights (or with `engine`)."""
-    names = [engine] if engine else [name for name, spec in ENGINES.items() if spec.needs_torch]
+    names = [engine] if engine else [name for name, spec in ENGINES.items() if spec.has_weights]
+    names.sort(key=lambda name: ENGINES[name].needs_torch)
     reasons = []
     for name in names:
         try:

@@ -2,21 +2,31 @@
 
 from collections.abc import Iterable
 
+from django.db.models import Q, QuerySet
+
 from annotations.errors import NotFound, ServiceError
+from annotations.models import Project
 from inference.models import ModelVersion
 from inference.registry import ENGINES, Role
 
 State = ModelVersion.State
 
 
-def list_models() -> list[ModelVersion]:
-    """Every model, also those that cannot be used, by name."""
-    return [model for model in ModelVersion.objects.all() if model.engine in ENGINES]
+def list_models(user) -> list[ModelVersion]:
+    """Every model that `user` may see, also those that cannot be used, by name."""
+    return list(ModelVersion.objects.visible_to(user).filter(engine__in=ENGINES))
 
 
-def installed_models(role: Role | None = None) -> list[ModelVersion]:
-    """The models that may be used (for `role`), the strongest first."""
-    ready = [model for model in list_models() if model.state == State.READY]
+def usable(project: Project | None) -> QuerySet[ModelVersion]:
+    """The models of the installation, and those of `project`."""
+    return ModelVersion.objects.filter(Q(project=None) | Q(project=project), engine__in=ENGINES)
+
+
+def installed_models(
+    role: Role | None = None, project: Project | None = None
+) -> list[ModelVersion]:
+    """The models that may be used (for `role`, in `project`), the strongest first."""
+    ready = list(usable(project).filter(state=State.READY))
     return sorted((model for model in ready if role is None or role in roles(model)), key=_strength)
 
 
@@ -29,13 +39,15 @@ def roles(model: ModelVersion) -> list[Role]:
     return sorted(ENGINES[model.engine].roles)
 
 
-def get_model(which: int | str, role: Role | None = None) -> ModelVersion:
-    """One model by id or name that is ready for `role`.
+def get_model(
+    which: int | str, role: Role | None = None, project: Project | None = None
+) -> ModelVersion:
+    """One model by id or name that is ready for `role`; those of `project` are found too.
 
     NotFound when there is none; ServiceError 409 when it may not be used, with the reason.
     """
     lookup = {"pk": which} if isinstance(which, int) else {"name": which}
-    model = ModelVersion.objects.filter(**lookup, engine__in=ENGINES).first()
+    model = usable(project).filter(**lookup).first()
     if model is None:
         raise NotFound("model")
     if model.state != State.READY:
@@ -68,7 +80,9 @@ def suggested_map(model: ModelVersion, categories: Iterable) -> dict[str, int]:
 
 
 def _strength(model: ModelVersion) -> tuple[int, float, str]:
-    """Learned weights before the classic engine; of one engine the larger model first."""
-    order = ["sam", "mask_rcnn", "classic"]
+    """The project's own, then learned weights, then classic; of one engine the larger one first."""
+    order = ["sam", "mask_rcnn", "forest", "classic"]
     rank = order.index(model.engine) if model.engine in order else 0
+    if model.current:
+        rank = -1
     return rank, -float(model.config.get("parameters", 0)), model.name

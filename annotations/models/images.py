@@ -68,6 +68,9 @@ class Image(models.Model):
     height = models.PositiveIntegerField()
     status = models.CharField(max_length=12, choices=Status.choices, default=Status.NEW)
     priority = models.IntegerField(default=0, help_text="Greater is given out first.")
+    reason = models.CharField(
+        max_length=200, blank=True, help_text="Why a model wants it labeled soon."
+    )
     batch = models.ForeignKey(Batch, models.SET_NULL, null=True, related_name="images")
     has_place = models.BooleanField(
         default=True, help_text="Fewer people have it than are asked to label it."

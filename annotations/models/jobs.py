@@ -34,6 +34,7 @@ class Job(models.Model):
         PRELABEL = "prelabel", "Pre-labeling"
         CONSENSUS = "consensus", "Consensus"
         SUSPECTS = "suspects", "Search for suspicious labels"
+        TRAIN = "train", "Training"
 
     class State(models.TextChoices):
         QUEUED = "queued", "Queued"

@@ -25,6 +25,7 @@ class Prediction(models.Model):
         max_length=80, help_text="SHA-256 of the weights, or a release"
     )
     seconds = models.FloatField(default=0, help_text="Time the engine took.")
+    uncertainty = models.FloatField(null=True, help_text="0…1: how unsure the model was.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = PredictionQuerySet.as_manager()

@@ -1242,9 +1242,12 @@ export interface components {
          *     * `export` - Export
          *     * `release` - Release
          *     * `prelabel` - Pre-labeling
+         *     * `consensus` - Consensus
+         *     * `suspects` - Search for suspicious labels
+         *     * `train` - Training
          * @enum {string}
          */
-        JobKindEnum: "ingest" | "import" | "export" | "release" | "prelabel";
+        JobKindEnum: "ingest" | "import" | "export" | "release" | "prelabel" | "consensus" | "suspects" | "train";
         /**
          * @description * `queued` - Queued
          *     * `running` - Running
@@ -5332,8 +5335,11 @@ export interface operations {
                  *     * `export` - Export
                  *     * `release` - Release
                  *     * `prelabel` - Pre-labeling
+                 *     * `consensus` - Consensus
+                 *     * `suspects` - Search for suspicious labels
+                 *     * `train` - Training
                  */
-                kind?: "ingest" | "import" | "export" | "release" | "prelabel";
+                kind?: "ingest" | "import" | "export" | "release" | "prelabel" | "consensus" | "suspects" | "train";
                 limit?: number;
                 /**
                  * @description * `queued` - Queued

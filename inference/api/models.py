@@ -42,7 +42,8 @@ class Models(View):
     @endpoint(replies=ModelsSerializer)
     def get(self, request: Request) -> Response:
         """Every model, by name."""
-        return Response({"results": [_shown(model) for model in list_models()], "next": None})
+        found = [_shown(model) for model in list_models(request.user)]
+        return Response({"results": found, "next": None})
 
 
 def _shown(model: ModelVersion) -> dict[str, Any]:

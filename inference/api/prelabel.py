@@ -47,7 +47,7 @@ class Prelabel(View):
         require(request.user, project, Role.MANAGER)
         body = dict(self.body)
         job = start_prelabel(
-            request.user, project, get_model(body.pop("model"), "detector"), **body
+            request.user, project, get_model(body.pop("model"), "detector", project), **body
         )
         return Response(JobSerializer(get_job(request.user, job.pk)).data, status=202)
 

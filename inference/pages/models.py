@@ -3,7 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from annotations.pages.base import read
+from annotations.pages.base import person, read
 from inference.models import ModelVersion
 from inference.registry import ENGINES
 from inference.selectors import class_names, list_models, roles
@@ -19,7 +19,7 @@ DOES = {"detector": "labels whole images", "prompt": "answers clicks and boxes"}
 
 @read
 def models(request: HttpRequest) -> HttpResponse:
-    rows = list_models()
+    rows = list_models(person(request))
     ready = {model.name for model in rows if model.state == ModelVersion.State.READY}
     context = {
         "models": [shown(model) for model in rows],

@@ -46,7 +46,7 @@ def prelabel(request: HttpRequest, project_id: int) -> HttpResponse:
     """The form; htmx asks for what depends on the model. A POST without a model brings images."""
     context = project_context(request, project_id, "models:prelabel", Role.MANAGER)
     project, user = context["project"], person(request)
-    found = installed_models("detector")
+    found = installed_models("detector", project)
     if not found:
         return render(request, "inference/no_models.html", context)
     images = selected_images(request)
@@ -54,7 +54,7 @@ def prelabel(request: HttpRequest, project_id: int) -> HttpResponse:
     if form.is_bound and form.is_valid():
         data = form.cleaned_data
         try:
-            model = get_model(data["model"], "detector")
+            model = get_model(data["model"], "detector", project)
             job = start_prelabel(
                 user,
                 project,

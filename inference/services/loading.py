@@ -22,7 +22,7 @@ def engine_of(model: ModelVersion) -> Any:
     global _heavy
     spec = ENGINES[model.engine]
     with _lock:
-        if not spec.needs_torch:
+        if not spec.has_weights:
             if model.engine not in _light:
                 _light[model.engine] = spec.engine().load(None, model.config)
             return _light[model.engine]

@@ -56,7 +56,7 @@ def start_prelabel(
     """
     require(user, project, Role.MANAGER)
     refuse_archived(project)
-    model = get_model(model.pk, "detector")
+    model = get_model(model.pk, "detector", project)
     params = {
         "model": model.name,
         "sha256": model.sha256,
@@ -133,7 +133,7 @@ def _category_map(
 def run_prelabel(run: JobRun, watch: Callable[[int, int], None] | None = None) -> None:
     """Handler of a prelabel job. `watch` is called with (images ended, images in all)."""
     params = run.job.params
-    model = get_model(params["model"], "detector")
+    model = get_model(params["model"], "detector", run.job.project)
     if model.sha256 != params["sha256"]:
         raise Conflict("model_changed", f"The model “{model.name}” was replaced since.", "model")
     run.progress(_ended(run.job), message=f"Loading {model.name}")

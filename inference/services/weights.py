@@ -32,6 +32,8 @@ TIMEOUT_SECONDS = 30
 INSPECTION_SECONDS = 600
 ENDINGS = (".pth", ".pt", ".safetensors")
 CLASSIC = "classic"
+TRAINED = "trained"
+"""The folder in the models folder of what projects trained; put there with its row, or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +194,11 @@ def refresh() -> list[ModelVersion]:
     if settings.MODELS_DIR.is_dir():
         files = [p for p in sorted(settings.MODELS_DIR.iterdir()) if p.suffix in ENDINGS]
         found = [register(path, official.get(path.name, path.stem)) for path in files]
-    gone = ModelVersion.objects.exclude(weights="").exclude(pk__in=[model.pk for model in found])
+    known = [model.pk for model in found]
+    for model in ModelVersion.objects.filter(weights__startswith=f"{TRAINED}/"):
+        if (path := path_of(model)) and path.exists():
+            known.append(register(path, model.name).pk)
+    gone = ModelVersion.objects.exclude(weights="").exclude(pk__in=known)
     gone.update(state=State.MISSING, reason="Its weights file is gone from the models folder.")
     return found
 
@@ -202,10 +208,11 @@ def register(path: Path, name: str, sha256: str = "") -> ModelVersion:
     model = ModelVersion.objects.filter(name=name).first() or ModelVersion(name=name)
     stamp = _stamp(path)
     checked = model.config.get("stamp") == stamp and model.state != State.MISSING
-    if checked and model.weights == path.name and (not sha256 or sha256 == model.sha256):
+    same = model.weights == path.relative_to(settings.MODELS_DIR).as_posix()
+    if checked and same and (not sha256 or sha256 == model.sha256):
         return model
     official = OFFICIAL.get(name)
-    model.weights = path.name
+    model.weights = path.relative_to(settings.MODELS_DIR).as_posix()
     model.sha256 = sha256 or _sha256(path, lambda *_: None)
     model.config, model.categories, model.reason = {"stamp": stamp}, [], ""
     model.engine = official.engine if official else model.engine

@@ -4,8 +4,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from inference.models import ModelVersion
 from inference.registry import ENGINES
-from inference.selectors import list_models, roles
+from inference.selectors import roles
 from inference.services.weights import OFFICIAL, refresh
 
 
@@ -14,7 +15,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         refresh()
-        models = list_models()
+        models = list(ModelVersion.objects.filter(engine__in=ENGINES))
         for model in models:
             line = [
                 model.name,

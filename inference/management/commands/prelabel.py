@@ -35,7 +35,7 @@ class Command(BaseCommand):
             job = start_prelabel(
                 _user(project, options["user"]),
                 project,
-                get_model(options["model"], "detector"),
+                get_model(options["model"], "detector", project),
                 status=options["status"],
                 min_score=options["min_score"],
                 max_proposals=options["max_proposals"],
