@@ -263,6 +263,9 @@ SPECTACULAR_SETTINGS = {
         "Verdict": "annotations.models.Review.Verdict",
         "JobState": "annotations.models.Job.State",
         "Wanted": ["approved", "submitted", "all"],
+        "LeasePurpose": "annotations.models.Lease.Purpose",
+        "LeaseState": "annotations.models.Lease.State",
+        "ReviewRule": "annotations.models.ReviewRule",
         "ModelState": "inference.models.ModelVersion.State",
     },
 }

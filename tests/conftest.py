@@ -180,6 +180,7 @@ def make_annotation(db) -> Callable[..., Annotation]:
             status=status,
             revision=regions,
         )
+        Image.objects.filter(pk=image.pk).update(has_place=False)
         category = image.project.categories.first()
         made = Region.objects.bulk_create(
             Region(

@@ -12,7 +12,8 @@ from annotations.api.serializers import (
     PersonSerializer,
     WorkspaceImageSerializer,
 )
-from annotations.models import Annotation, Image, Project, Review
+from annotations.api.serializers_work import LeaseSerializer
+from annotations.models import Annotation, Image, Lease, Project, Review
 from annotations.models.projects import Role
 from annotations.services.regions import MAX_SECONDS, Delete, Dismiss, Restore, Upsert
 
@@ -317,6 +318,8 @@ class WorkspaceSerializer(serializers.Serializer):
     categories = CategorySerializer(many=True)
     annotation = AnnotationSerializer(allow_null=True)
     proposals = ProposalSerializer(many=True)
+    lease = LeaseSerializer(allow_null=True, help_text="Null: it is not one's own to do now.")
+    may_start = serializers.BooleanField(help_text="Whether one may begin an annotation of it.")
     previous = serializers.IntegerField(allow_null=True)
     next = serializers.IntegerField(allow_null=True)
     position = serializers.IntegerField(help_text="From 1.")
@@ -334,7 +337,7 @@ class NextQuery(StrictSerializer):
     after = serializers.IntegerField(
         required=False, min_value=0, max_value=BIG, help_text="The image that one leaves."
     )
-    mode = serializers.ChoiceField(choices=["label", "review"], default="label")
+    mode = serializers.ChoiceField(choices=Lease.Purpose.choices, default=Lease.Purpose.LABEL)
 
 
 class NextSerializer(serializers.Serializer):

@@ -13,6 +13,7 @@ from annotations.api import (
     projects,
     releases,
     reviews,
+    work,
     workspace,
 )
 
@@ -23,6 +24,7 @@ urlpatterns = [
     *annotations.urlpatterns,
     *reviews.urlpatterns,
     *workspace.urlpatterns,
+    *work.urlpatterns,
     *jobs.urlpatterns,
     *datasets.urlpatterns,
     *releases.urlpatterns,

@@ -44,11 +44,16 @@ def may_edit(user, annotation: Annotation) -> bool:
 def may_judge(user, role: str | None, annotation: Annotation) -> bool:
     """Whether `user`, who has `role`, may approve this annotation or send it back.
 
-    Nobody judges the own work, unless nobody else in the project could.
+    Nobody judges the own work, unless nobody else in the project could and its rules allow that.
     """
     if not at_least(role, Role.REVIEWER):
         return False
-    return annotation.annotator_id != user.pk or not has_other_reviewer(annotation.project_id, user)
+    return annotation.annotator_id != user.pk or judges_own(user, annotation.project)
+
+
+def judges_own(user, project: Project) -> bool:
+    """Whether `user` may judge the own work, being the only one who could."""
+    return project.lone_review and not has_other_reviewer(project.pk, user)
 
 
 def has_other_reviewer(project_id: int, user) -> bool:

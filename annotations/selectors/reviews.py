@@ -5,21 +5,22 @@ from typing import Any
 from django.db.models import QuerySet
 
 from annotations.access import require
-from annotations.models import Annotation, Comment, Project, Review
+from annotations.models import Annotation, Comment, Project, Review, ReviewRule
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
-from annotations.selectors.annotations import has_other_reviewer
+from annotations.selectors.annotations import judges_own
 
 
 def review_queue(user, project: Project) -> AnnotationQuerySet:
-    """Submitted annotations that `user` may judge, those that wait longest first."""
+    """Submitted annotations of the sample that `user` may judge, in the order of the rule."""
     require(user, project, Role.REVIEWER)
     rows = Annotation.objects.visible_to(user).filter(
-        project=project, status=Annotation.Status.SUBMITTED
+        project=project, status=Annotation.Status.SUBMITTED, sampled=True
     )
-    if has_other_reviewer(project.pk, user):
+    if not judges_own(user, project):
         rows = rows.exclude(annotator=user)
-    return rows.select_related("annotator", "image").order_by("submitted_at", "id")
+    riskiest = ["-risk"] if project.review_rule == ReviewRule.RISKIEST else []
+    return rows.select_related("annotator", "image").order_by(*riskiest, "submitted_at", "id")
 
 
 def comments_of(annotation: Annotation) -> QuerySet[Comment]:

@@ -22,6 +22,7 @@ from annotations.selectors.reviews import (
     review_values,
     reviews_of,
 )
+from annotations.selectors.work import lease_of, lease_values, may_start, open_images, queues
 
 Status = Annotation.Status
 
@@ -37,12 +38,15 @@ def workspace(
     image = find(Image.objects.select_related("project", "file"), user, pk=image_id)
     role = role_in(user, image.project_id)
     annotation = _annotation_to_open(user, role, image, annotation_id)
+    lease = lease_of(user, image, annotation)
     return {
         "project": _project_values(image.project, role),
         "image": image_values(image),
         "categories": [category_values(c) for c in Category.objects.filter(project=image.project)],
         "annotation": annotation and annotation_values(user, role, annotation, image),
         "proposals": newest_proposals(image),
+        "lease": lease and lease_values(lease),
+        "may_start": may_start(user, role, image.project, lease),
         **_place(image, status),
     }
 
@@ -160,20 +164,21 @@ def _place(image: Image, status: str) -> dict[str, Any]:
 
 
 def next_to_label(user, project: Project, after: int | None = None) -> int | None:
-    """The image that `user` should label next, None when nothing else is left.
+    """The image that the queue would give `user` next, None when nothing else is left.
 
-    At first: what was sent back, then what is in progress, then what nobody has begun. After an
-    image: forward by id, so that skipping goes on and not back; what is past the end comes round
-    again, and `after` itself never does.
+    At first: what was sent back, then what is in progress, then the queue. After an image: forward
+    by id, so that looking on goes on and not back; what is past the end comes round again, and
+    `after` itself never does. `services.work.pull` is what gives it.
     """
     require(user, project, Role.ANNOTATOR)
     own = Annotation.objects.filter(project=project, annotator=user)
     images = Image.objects.filter(project=project)
     sent_back = images.filter(annotations__in=own.filter(status=Status.SENT_BACK))
     begun = images.filter(annotations__in=own.filter(status=Status.IN_PROGRESS))
-    new = images.filter(status=Image.Status.NEW)
+    new = open_images(user, project).exclude(annotations__in=own)
     if after is None:
-        return _first(sent_back) or _first(begun) or _first(new)
+        waiting = (rows.values_list("pk", flat=True).first() for rows in queues(user, project))
+        return _first(sent_back) or _first(begun) or next((pk for pk in waiting if pk), None)
     fixing = Review.objects.filter(
         annotation__in=own, annotation__image=after, verdict=Review.Verdict.SEND_BACK
     ).exists()

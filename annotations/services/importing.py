@@ -28,6 +28,7 @@ from annotations.models import (
     Review,
 )
 from annotations.records import CategoryRecord, Dataset, Geometry, ImageRecord, RegionRecord, Report
+from annotations.services import work
 from annotations.services.exports import report_values
 from annotations.services.projects import HOTKEYS, PALETTE
 from annotations.services.releases import lock
@@ -203,9 +204,9 @@ class Rows:
                 regions.append(region)
         Region.objects.bulk_create(regions, batch_size=500)
         RegionRevision.objects.bulk_create(map(_revision, regions), batch_size=500)
-        Image.objects.filter(pk__in=[annotation.image_id for annotation in annotations]).update(
-            status=Image.Status.APPROVED
-        )
+        images = Image.objects.filter(pk__in=[annotation.image_id for annotation in annotations])
+        images.update(status=Image.Status.APPROVED)
+        work.recount(images)
         self.totals.regions += len(regions)
 
     def _keep_id(self, region: Region) -> None:

@@ -31,6 +31,7 @@ from annotations.models import (
 )
 from annotations.records import Geometry
 from annotations.selectors.annotations import EDITABLE, region_values
+from annotations.services import work
 from annotations.services.reviews import keep_image_status
 
 MAX_WRITES = 1000
@@ -242,6 +243,7 @@ class _Patch:
 
     def _locked(self) -> Annotation:
         rows = Annotation.objects.visible_to(self.user).filter(pk=self.annotation_id)
+        rows = rows.select_related("project", "annotator")
         annotation = rows.select_for_update(of=("self",), no_key=True).first()
         if annotation is None:
             raise NotFound("annotation")
@@ -524,6 +526,8 @@ class _Patch:
         self.annotation.save(update_fields=["revision", "seconds_spent", "updated_at"])
         if first:
             keep_image_status(self.image)
+        if self.annotation.status == Annotation.Status.IN_PROGRESS:
+            work.keep(self.annotation)
 
 
 def _pair(name: str, value: Any) -> Any:

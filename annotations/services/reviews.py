@@ -11,6 +11,7 @@ from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
 from annotations.models import Annotation, Comment, Image, Project, Region, Review
 from annotations.models.projects import Role
 from annotations.selectors.annotations import EDITABLE, may_judge
+from annotations.services import work
 
 Status = Annotation.Status
 Verdict = Review.Verdict
@@ -41,9 +42,11 @@ def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
     if existing:
         return existing, False
     _refuse_archived(image.project)
-    return Annotation.objects.get_or_create(
-        image=image, annotator=user, defaults={"project_id": image.project_id}
-    )
+    with transaction.atomic():
+        work.take(user, image.project, image)
+        return Annotation.objects.get_or_create(
+            image=image, annotator=user, defaults={"project_id": image.project_id}
+        )
 
 
 def submit(user, annotation: Annotation, revision: int) -> Annotation:
@@ -196,7 +199,7 @@ def _record(user, annotation: Annotation, verdict: Verdict, comment: str) -> Non
 
 def _locked(user, annotation: Annotation) -> Annotation:
     """The annotation as it is now, its row locked until the transaction ends."""
-    rows = Annotation.objects.visible_to(user).select_related("image", "project")
+    rows = Annotation.objects.visible_to(user).select_related("image", "project", "annotator")
     now = rows.select_for_update(of=("self",), no_key=True).filter(pk=annotation.pk).first()
     if now is None:
         raise NotFound("annotation")
@@ -225,3 +228,4 @@ def _move(annotation: Annotation, status: Status) -> None:
     annotation.status = status
     annotation.save(update_fields=["status", "submitted_at", "approved_at", "updated_at"])
     keep_image_status(annotation.image)
+    work.moved(annotation)

@@ -10,18 +10,19 @@ import time
 
 from django.db import close_old_connections
 
-from annotations.services import files, jobs
+from annotations.services import files, jobs, work
 
 log = logging.getLogger(__name__)
 TIDY_EVERY_SECONDS = 600
 
 
 def forever(stop: threading.Event, every: float = 5) -> None:
-    """Sweep jobs every so many seconds, and tidy files now and then, until `stop` is set."""
+    """Sweep jobs and leases every so many seconds, tidy files now and then, until `stop` is set."""
     tidied = time.monotonic()
     while not stop.wait(every):
         try:
             jobs.sweep()
+            work.sweep()
             if time.monotonic() - tidied > TIDY_EVERY_SECONDS:
                 tidied = time.monotonic()
                 files.tidy()

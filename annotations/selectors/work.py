@@ -1,0 +1,112 @@
+"""The queue: what may be given to whom, who has what, and how far each batch is."""
+
+from typing import Any
+
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from annotations.access import at_least, require
+from annotations.models import Annotation, Batch, Image, Lease, Project
+from annotations.models.annotations import AnnotationQuerySet
+from annotations.models.projects import Role
+from annotations.models.work import LeaseQuerySet
+from annotations.selectors.reviews import review_queue
+
+HOLDING = (
+    Annotation.Status.SUBMITTED,
+    Annotation.Status.SENT_BACK,
+    Annotation.Status.APPROVED,
+)
+"""An annotation in one of these states takes one of the places on its image."""
+
+
+def open_images(user, project: Project) -> QuerySet[Image]:
+    """Images with a place for `user`, who has neither skipped nor submitted them."""
+    mine = Lease.objects.filter(image=OuterRef("pk"), user=user, purpose=Lease.Purpose.LABEL)
+    own = Annotation.objects.filter(image=OuterRef("pk"), annotator=user, status__in=HOLDING)
+    skipped = mine.filter(state__in=[Lease.State.SKIPPED, Lease.State.ACTIVE])
+    rows = Image.objects.filter(project=project, has_place=True)
+    return rows.filter(~Exists(skipped), ~Exists(own))
+
+
+def queues(user, project: Project) -> list[QuerySet[Image]]:
+    """The open images, batch after batch, then those of no batch; each in the order of the queue.
+
+    The first row of each is found by one walk of the index `image_queue`.
+    """
+    rows = open_images(user, project)
+    waiting = Image.objects.filter(batch=OuterRef("pk"), project=project, has_place=True)
+    batches = Batch.objects.filter(Exists(waiting), project=project)
+    ids: list[int | None] = [*batches.values_list("pk", flat=True), None]
+    return [rows.filter(batch=pk).order_by("-priority", "pk") for pk in ids]
+
+
+def own_work(user, project: Project) -> list[QuerySet[Annotation]]:
+    """What `user` should go on with: sent back, begun and held, begun and free again."""
+    own = Annotation.objects.filter(project=project, annotator=user)
+    mine = Lease.objects.filter(image=OuterRef("image"), user=user, purpose=Lease.Purpose.LABEL)
+    own = own.exclude(Exists(mine.filter(state=Lease.State.SKIPPED))).order_by("image")
+    begun = own.filter(status=Annotation.Status.IN_PROGRESS)
+    held = begun.filter(Q(Exists(mine.filter(state=Lease.State.ACTIVE))))
+    return [
+        own.filter(status=Annotation.Status.SENT_BACK),
+        held,
+        begun.filter(image__has_place=True),
+    ]
+
+
+def to_review(user, project: Project) -> AnnotationQuerySet:
+    """The review queue without what another reviewer is judging or `user` has skipped."""
+    leases = Lease.objects.filter(annotation=OuterRef("pk"), purpose=Lease.Purpose.REVIEW)
+    others = leases.filter(state=Lease.State.ACTIVE, until__gt=timezone.now()).exclude(user=user)
+    skipped = leases.filter(user=user, state=Lease.State.SKIPPED)
+    return review_queue(user, project).filter(~Exists(others), ~Exists(skipped))
+
+
+def list_batches(user, project: Project) -> QuerySet[Batch]:
+    """The batches in their order, each with `total` and `approved` and `open` images."""
+    require(user, project, Role.ANNOTATOR)
+    done = Q(images__status=Image.Status.APPROVED)
+    return (
+        Batch.objects.filter(project=project)
+        .annotate(
+            total=Count("images"),
+            approved=Count("images", filter=done),
+            open=Count("images", filter=Q(images__has_place=True)),
+        )
+        .order_by("order", "pk")
+    )
+
+
+def list_leases(user, project: Project, state: str) -> LeaseQuerySet:
+    """Who has what, or has skipped what and why; annotators see their own."""
+    require(user, project, Role.ANNOTATOR)
+    rows = Lease.objects.visible_to(user).filter(project=project, state=state)
+    return rows.select_related("user", "image", "image__batch", "project")
+
+
+def lease_of(user, image: Image, annotation: Annotation | None) -> Lease | None:
+    """The active lease under which `user` works on what is open in the editor."""
+    rows = Lease.objects.filter(image=image, user=user, state=Lease.State.ACTIVE)
+    own = annotation is None or annotation.annotator_id == user.pk
+    label = rows.filter(purpose=Lease.Purpose.LABEL) if own else rows.none()
+    review = rows.filter(annotation=annotation) if annotation else rows.none()
+    found = (review | label).select_related("image__batch").order_by("purpose")
+    return found.last()
+
+
+def may_start(user, role: str | None, project: Project, lease: Lease | None) -> bool:
+    """Whether `user` may begin an annotation of an image on which there is none of `user`."""
+    allowed = project.free_picking or lease is not None or at_least(role, Role.MANAGER)
+    return role is not None and allowed and not project.archived
+
+
+def lease_values(lease: Lease) -> dict[str, Any]:
+    batch = lease.image.batch
+    return {
+        "id": lease.pk,
+        "purpose": lease.purpose,
+        "until": lease.until,
+        "batch": batch.name if batch else "",
+        "due_at": batch.due_at if batch else None,
+    }

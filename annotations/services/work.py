@@ -1,0 +1,376 @@
+"""The queue gives each image to one person, for as long as that person is at it.
+
+Whoever pulls gets what was sent back, then what the person has begun, then the next image of the
+queue. A place on an image is taken by an active lease or by an annotation that was submitted;
+`Image.has_place` says, through an index, where one is left. It is a hint: what decides is the count
+made while the image's row is locked, so that of fifty who pull at once each gets another image.
+Of rows that others have locked PostgreSQL skips all; SQLite runs one writer at a time.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import LessThan
+from django.utils import timezone
+
+from annotations.access import require
+from annotations.errors import Conflict, NotFound, ServiceError
+from annotations.models import Annotation, Batch, Image, Lease, Membership, Project
+from annotations.models.projects import Role
+from annotations.selectors import work as queue
+
+REOPENED_DAYS = 7
+"""Reopened work waits so long for the one who made it."""
+MAX_ANNOTATORS = 20
+MAX_BATCHES = 1000
+HANDED_BACK_AT_ONCE = 20
+State = Lease.State
+LABEL, REVIEW = Lease.Purpose.LABEL, Lease.Purpose.REVIEW
+
+
+# --- places -----------------------------------------------------------------------------------
+def recount(images: QuerySet[Image]) -> int:
+    """Writes `has_place` of these images anew, in one UPDATE."""
+    holding = Annotation.objects.filter(image=OuterRef("pk"), status__in=queue.HOLDING)
+    same = Annotation.objects.filter(
+        image=OuterRef("image"), annotator=OuterRef("user"), status__in=queue.HOLDING
+    )
+    leases = Lease.objects.filter(image=OuterRef("pk"), purpose=LABEL, state=State.ACTIVE)
+    taken = _number(holding) + _number(leases.filter(~Exists(same)))
+    batch = Batch.objects.filter(pk=OuterRef("batch")).values("annotators")
+    project = Project.objects.filter(pk=OuterRef("project")).values("annotators")
+    return images.update(has_place=LessThan(taken, Coalesce(Subquery(batch), Subquery(project))))
+
+
+def _number(rows: QuerySet[Any]) -> Any:
+    counted = rows.order_by().values("image").annotate(number=Count("pk")).values("number")
+    return Coalesce(Subquery(counted), Value(0))
+
+
+def _keep_places(image_id: int) -> bool:
+    """Whether a place is left; the image's row stays locked until the transaction ends."""
+    row = Image.objects.filter(pk=image_id)
+    row.select_for_update(no_key=True).first()
+    recount(row)
+    return row.filter(has_place=True).exists()
+
+
+def _until(project: Project) -> datetime:
+    return timezone.now() + timedelta(minutes=project.lease_minutes)
+
+
+# --- pulling ----------------------------------------------------------------------------------
+def pull(user, project: Project, purpose: str = LABEL, after: int | None = None) -> Lease | None:
+    """A lease of what `user` should do next, None when nothing is left. Never of image `after`."""
+    require(user, project, Role.REVIEWER if purpose == REVIEW else Role.ANNOTATOR)
+    if project.archived:
+        raise Conflict("archived", "The project is archived, so nothing in it changes.")
+    with transaction.atomic():
+        # Of one person's tabs, one after the other.
+        member = Membership.objects.select_for_update(no_key=True)
+        member.filter(project=project, user=user).first()
+        _end_expired(project)
+        if purpose == REVIEW:
+            return _pull_review(user, project, after)
+        return _pull_own(user, project, after) or _pull_new(user, project, after)
+
+
+def _pull_own(user, project: Project, after: int | None) -> Lease | None:
+    """What was sent back, what is leased, what was begun and has its place still."""
+    back, begun, left = queue.own_work(user, project)
+    leased = Lease.objects.filter(project=project, user=user, purpose=LABEL, state=State.ACTIVE)
+    for rows in (
+        back.values_list("image", flat=True),
+        begun.values_list("image", flat=True),
+        leased.exclude(image=after).order_by("pk").values_list("image", flat=True),
+    ):
+        image = rows.exclude(image=after).first()
+        if image is not None:
+            return _hold(user, project, image)
+    for image in left.exclude(image=after).values_list("image", flat=True):
+        if _keep_places(image):
+            return _hold(user, project, image)
+    return None
+
+
+def _pull_new(user, project: Project, after: int | None) -> Lease | None:
+    while True:
+        image = _free_image(user, project, after)
+        if image is None:
+            return None
+        if _keep_places(image):  # the hint may have been wrong; then it is right by now
+            return _hold(user, project, image)
+
+
+def _free_image(user, project: Project, after: int | None) -> int | None:
+    """The first image of the queue that nobody else has locked; waits for locks at its end."""
+    rows = queue.queues(user, project)
+    if after is not None:
+        rows = [row.exclude(pk=after) for row in rows]
+    for skip_locked in (True, False):
+        for row in rows:
+            locked = row.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+            image = locked.values_list("pk", flat=True).first()
+            if image is not None:
+                return image
+    return None
+
+
+def _hold(user, project: Project, image_id: int, until: datetime | None = None) -> Lease:
+    """The lease of `user` on an image to label, made or put off."""
+    lease, made = Lease.objects.get_or_create(
+        image_id=image_id,
+        user=user,
+        purpose=LABEL,
+        state=State.ACTIVE,
+        defaults={"project": project, "until": until or _until(project)},
+    )
+    if not made:
+        lease.until = until or _until(project)
+        lease.save(update_fields=["until"])
+    _keep_places(image_id)
+    return lease
+
+
+def _pull_review(user, project: Project, after: int | None) -> Lease | None:
+    rows = queue.to_review(user, project)
+    if after is not None:
+        rows = rows.exclude(image=after)
+    found = None
+    for skip_locked in (True, False):
+        locked = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+        found = found or locked.first()
+    if found is None:
+        return None
+    values = {"until": _until(project), "user": user}
+    return Lease.objects.update_or_create(
+        annotation=found,
+        purpose=REVIEW,
+        state=State.ACTIVE,
+        defaults=values,
+        create_defaults=values | {"project": project, "image_id": found.image_id},
+    )[0]
+
+
+# --- while somebody works ---------------------------------------------------------------------
+def take(user, project: Project, image: Image) -> None:
+    """To be called when `user` begins an annotation: whoever works on an image holds it."""
+    role = require(user, project, Role.ANNOTATOR)
+    held = Lease.objects.filter(image=image, user=user, purpose=LABEL, state=State.ACTIVE).first()
+    if not queue.may_start(user, role, project, held):
+        raise Conflict(
+            "not_given",
+            "In this project the queue says who labels which image.",
+            hint="Ask for the next image.",
+        )
+    _hold(user, project, image.pk)
+
+
+def keep(annotation: Annotation) -> None:
+    """To be called with every save: it is a heartbeat."""
+    rows = Lease.objects.filter(image=annotation.image_id, user=annotation.annotator_id)
+    now = {"until": _until(annotation.project)}
+    if not rows.filter(purpose=LABEL, state=State.ACTIVE).update(**now):
+        _hold(annotation.annotator, annotation.project, annotation.image_id)
+
+
+def heartbeat(user, lease: Lease) -> Lease:
+    """Puts the end off. Conflict `lease_lost` when the image is somebody else's by now."""
+    with transaction.atomic():
+        lease = _own(user, lease)
+        if lease.state == State.RETURNED and lease.purpose == LABEL:
+            if not _keep_places(lease.image_id):
+                raise Conflict(
+                    "lease_lost",
+                    "The image was given to somebody else while you were away.",
+                    hint="What you saved is kept. Ask for the next image.",
+                )
+            return _hold(user, lease.project, lease.image_id)
+        if lease.state != State.ACTIVE:
+            raise Conflict("lease_lost", "You do not have this image any more.")
+        lease.until = _until(lease.project)
+        lease.save(update_fields=["until"])
+    return lease
+
+
+def hand_back(user, lease: Lease) -> None:
+    """The next who asks may have it. Twice is once."""
+    with transaction.atomic():
+        lease = _own(user, lease)
+        if lease.state == State.ACTIVE:
+            _end(lease, State.RETURNED)
+
+
+def skip(user, lease: Lease, reason: str, note: str = "") -> None:
+    """Hands it back for good: it does not come again for `user`, and managers see why."""
+    if reason == Lease.Reason.OTHER and not note.strip():
+        raise ServiceError(400, "invalid", "Say in a few words why.", "note")
+    with transaction.atomic():
+        lease = _own(user, lease)
+        if lease.state != State.ACTIVE:
+            raise Conflict("lease_lost", "You do not have this image any more.")
+        _end(lease, State.SKIPPED, reason=reason, note=note.strip())
+
+
+def offer_again(user, lease: Lease) -> None:
+    """A skipped image comes again for the one who skipped it. Managers only."""
+    require(user, lease.project_id, Role.MANAGER)
+    Lease.objects.filter(pk=lease.pk, state=State.SKIPPED).update(state=State.RETURNED)
+
+
+def take_away(user, lease: Lease) -> None:
+    """A manager gives an image back to the queue that somebody has."""
+    require(user, lease.project_id, Role.MANAGER)
+    with transaction.atomic():
+        now = Lease.objects.select_for_update(no_key=True).filter(pk=lease.pk).first()
+        if now and now.state == State.ACTIVE:
+            _end(now, State.RETURNED)
+
+
+def moved(annotation: Annotation) -> None:
+    """To be called when an annotation was submitted, judged or reopened: leases follow it."""
+    active = Lease.objects.filter(image=annotation.image_id, state=State.ACTIVE)
+    now = timezone.now()
+    if annotation.status != Annotation.Status.SUBMITTED:
+        judged = active.filter(annotation=annotation)
+        judged.update(state=State.DONE, ended_at=now)
+    if annotation.status in (Annotation.Status.SUBMITTED, Annotation.Status.APPROVED):
+        mine = active.filter(user=annotation.annotator_id, purpose=LABEL)
+        mine.update(state=State.DONE, ended_at=now)
+    if annotation.status == Annotation.Status.IN_PROGRESS:
+        until = now + timedelta(days=REOPENED_DAYS)
+        _hold(annotation.annotator, annotation.project, annotation.image_id, until)
+    else:
+        _keep_places(annotation.image_id)
+
+
+def sweep() -> int:
+    """Hands back what nobody has given a sign of. Safe anywhere, by several at once."""
+    ended = 0
+    overdue = Lease.objects.filter(state=State.ACTIVE, until__lte=timezone.now())
+    for project in Project.objects.filter(pk__in=overdue.order_by().values("project")):
+        with transaction.atomic():
+            ended += _end_expired(project)
+    return ended
+
+
+def _end_expired(project: Project) -> int:
+    """In order of images, so that two who do this never wait for each other."""
+    overdue = Lease.objects.filter(project=project, state=State.ACTIVE, until__lte=timezone.now())
+    locked = overdue.select_for_update(of=("self",), no_key=True, skip_locked=True)
+    found = list(locked.order_by("image")[:HANDED_BACK_AT_ONCE])
+    for lease in found:
+        _end(lease, State.RETURNED)
+    return len(found)
+
+
+def _end(lease: Lease, state: str, **values: Any) -> None:
+    lease.state = state
+    lease.ended_at = timezone.now()
+    for name, value in values.items():
+        setattr(lease, name, value)
+    lease.save(update_fields=["state", "ended_at", *values])
+    if lease.purpose == LABEL:
+        _keep_places(lease.image_id)
+
+
+def _own(user, lease: Lease) -> Lease:
+    rows = Lease.objects.select_related("project").filter(user=user, pk=lease.pk)
+    now = rows.select_for_update(of=("self",), no_key=True).first()
+    if now is None:
+        raise NotFound("lease")
+    return now
+
+
+# --- rules, batches and priorities ------------------------------------------------------------
+RULES = (
+    "annotators", "free_picking", "lease_minutes", "lone_review", "review_rule", "review_share",
+)  # fmt: skip
+
+
+def set_rules(user, project: Project, changes: dict[str, Any]) -> Project:
+    """Changes any of `RULES`. Managers only."""
+    require(user, project, Role.MANAGER)
+    with transaction.atomic():
+        before = project.annotators
+        for name, value in changes.items():
+            setattr(project, name, value)
+        project.save(update_fields=list(changes))
+        if project.annotators != before:
+            recount(Image.objects.filter(project=project))
+    return project
+
+
+def make_batch(user, project: Project, **values: Any) -> Batch:
+    """A new batch, the last one. `name`, `due_at`, `annotators`. Managers only."""
+    require(user, project, Role.MANAGER)
+    siblings = Batch.objects.filter(project=project)
+    if siblings.count() >= MAX_BATCHES:
+        raise Conflict("too_many", f"A project has at most {MAX_BATCHES} batches.")
+    last = siblings.order_by("order").values_list("order", flat=True).last()
+    return _named(Batch(project=project, order=0 if last is None else last + 1), values)
+
+
+def change_batch(user, batch: Batch, changes: dict[str, Any]) -> Batch:
+    """Changes name, due_at, annotators or order. Managers only."""
+    require(user, batch.project_id, Role.MANAGER)
+    with transaction.atomic():
+        before = batch.annotators
+        batch = _named(batch, changes)
+        if batch.annotators != before:
+            recount(Image.objects.filter(batch=batch))
+    return batch
+
+
+def _named(batch: Batch, values: dict[str, Any]) -> Batch:
+    for name, value in values.items():
+        setattr(batch, name, value.strip() if name == "name" else value)
+    if not batch.name:
+        raise ServiceError(400, "invalid", "A name is needed.", "name")
+    try:
+        with transaction.atomic():
+            batch.save()
+    except IntegrityError:
+        raise Conflict(
+            "name_taken", f"There already is a batch named {batch.name}.", "name"
+        ) from None
+    return batch
+
+
+def remove_batch(user, batch: Batch) -> None:
+    """Its images stay, in no batch. Managers only."""
+    require(user, batch.project_id, Role.MANAGER)
+    with transaction.atomic():
+        images = list(batch.images.values_list("pk", flat=True)) if batch.annotators else []
+        batch.delete()
+        recount(Image.objects.filter(pk__in=images))
+
+
+def place(
+    user,
+    project: Project,
+    images: Iterable[int],
+    *,
+    batch: Batch | bool | None = False,
+    priority: int | None = None,
+) -> int:
+    """Puts images into a batch (None: into none) or gives them a priority. Managers only.
+
+    Returns how many. Ids of other projects are refused, and nothing is changed then.
+    """
+    require(user, project, Role.MANAGER)
+    ids = set(images)
+    rows = Image.objects.filter(project=project, pk__in=ids)
+    if rows.count() != len(ids):
+        raise NotFound("image")
+    with transaction.atomic():
+        if batch is not False:
+            rows.update(batch=batch)
+            recount(rows)
+        if priority is not None:
+            rows.update(priority=priority)
+    return len(ids)
