@@ -25,6 +25,7 @@ from annotations.pages.base import (
     project_context,
     read,
     refuse_in,
+    refused,
 )
 from annotations.pages.categories import parse_categories
 from annotations.pages.forms import NewProjectForm
@@ -32,10 +33,12 @@ from annotations.selectors import images as image_selectors
 from annotations.selectors import jobs as job_selectors
 from annotations.selectors import previews, workspace
 from annotations.selectors import projects as project_selectors
-from annotations.services import ingest
+from annotations.services import ingest, work
 from annotations.services import projects as services
 
 CARDS = 60
+NOTHING_TO_LABEL = "Every image is labeled or being labeled by somebody."
+NOTHING_TO_REVIEW = "Nothing waits for your review."
 KINDS = {
     "semantic": "Every pixel gets one class: road, sky, car. Two cars side by side are one area.",
     "instance": "Every object is a region of its own. Regions may overlap; background stays empty.",
@@ -153,6 +156,7 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
     if context["can_review"]:
         context["annotators"] = previews.annotators(user, found)
     jobs = job_selectors.list_jobs(user, found)
+    context["batches"] = found.batches.all() if context["can_manage"] else []
     context["active_jobs"] = jobs.filter(state__in=job_selectors.ACTIVE)[:3]
     return render(request, "annotations/project.html", context)
 
@@ -161,20 +165,44 @@ def _one_of(value: str, allowed: list[str]) -> str:
     return value if value in allowed else ""
 
 
-@read
+@require_http_methods(["GET", "HEAD", "POST"])
+@page
 def next_image(request: HttpRequest, project_id: int) -> HttpResponse:
-    """To the editor with what should be labeled or reviewed next, or back with a word about it."""
+    """To the editor with what should be labeled or reviewed next, or back with a word about it.
+
+    POST gives it to the person alone; GET, which changes nothing, only leads there.
+    """
     user = person(request)
     found = project_context(request, project_id, "pages:project")["project"]
-    if request.GET.get("mode") == "review":
+    review = request.GET.get("mode") == "review"
+    if request.method == "POST":
+        return _pulled(request, found, review)
+    if review:
         if annotation := workspace.next_to_review(user, found):
             return redirect(editor_url(annotation.image_id, annotation.pk, "review"))
-        messages.info(request, "Nothing waits for your review.")
+        messages.info(request, NOTHING_TO_REVIEW)
         return redirect("pages:review", project_id)
     if image_id := workspace.next_to_label(user, found):
         return redirect("pages:edit", image_id)
-    messages.info(request, "Every image is labeled or being labeled by somebody.")
+    messages.info(request, NOTHING_TO_LABEL)
     return redirect("pages:project", project_id)
+
+
+def _pulled(request: HttpRequest, project: Project, review: bool) -> HttpResponse:
+    back = "pages:review" if review else "pages:project"
+    try:
+        lease = work.pull(person(request), project, "review" if review else "label")
+    except ServiceError as error:
+        if error.status in (403, 404):
+            raise
+        refused(request, error)
+        return redirect(back, project.pk)
+    if lease and lease.annotation_id:
+        return redirect(editor_url(lease.image_id, lease.annotation_id, "review"))
+    if lease:
+        return redirect("pages:edit", lease.image_id)
+    messages.info(request, NOTHING_TO_REVIEW if review else NOTHING_TO_LABEL)
+    return redirect(back, project.pk)
 
 
 def editor_url(image_id: int, annotation_id: int, mode: str) -> str:

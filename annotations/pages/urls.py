@@ -14,6 +14,7 @@ from annotations.pages import (
     releases,
     reviews,
     settings,
+    work,
 )
 
 app_name = "pages"
@@ -67,6 +68,30 @@ urlpatterns = [
         "projects/<int:project_id>/members/<int:member_id>/remove",
         members.remove_member,
         name="remove_member",
+    ),
+    path("projects/<int:project_id>/work", work.overview, name="work"),
+    path("projects/<int:project_id>/place", work.place, name="place"),
+    path("projects/<int:project_id>/batches", work.add_batch, name="add_batch"),
+    path(
+        "projects/<int:project_id>/batches/<int:batch_id>", work.change_batch, name="change_batch"
+    ),
+    path(
+        "projects/<int:project_id>/batches/<int:batch_id>/move", work.move_batch, name="move_batch"
+    ),
+    path(
+        "projects/<int:project_id>/batches/<int:batch_id>/remove",
+        work.remove_batch,
+        name="remove_batch",
+    ),
+    path(
+        "projects/<int:project_id>/leases/<int:lease_id>/take_away",
+        work.take_away,
+        name="take_away",
+    ),
+    path(
+        "projects/<int:project_id>/leases/<int:lease_id>/offer_again",
+        work.offer_again,
+        name="offer_again",
     ),
     path("projects/<int:project_id>/review", reviews.review, name="review"),
     path("projects/<int:project_id>/releases", releases.list_releases, name="releases"),

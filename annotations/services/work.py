@@ -326,6 +326,20 @@ def change_batch(user, batch: Batch, changes: dict[str, Any]) -> Batch:
     return batch
 
 
+def move_batch(user, batch: Batch, *, up: bool) -> None:
+    """One place up or down in the order. Managers only."""
+    require(user, batch.project_id, Role.MANAGER)
+    with transaction.atomic():
+        rows = list(Batch.objects.filter(project=batch.project_id))
+        here = rows.index(batch)
+        there = here + (-1 if up else 1)
+        if 0 <= there < len(rows):
+            rows[here], rows[there] = rows[there], rows[here]
+        for order, row in enumerate(rows):
+            row.order = order
+        Batch.objects.bulk_update(rows, ["order"])
+
+
 def _named(batch: Batch, values: dict[str, Any]) -> Batch:
     for name, value in values.items():
         setattr(batch, name, value.strip() if name == "name" else value)

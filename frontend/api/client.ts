@@ -122,12 +122,27 @@ export const api = {
   resolveComment: (id: number, resolved: boolean) =>
     ask(client.PATCH("/api/comments/{id}", { params: { path: { id } }, body: { resolved } })),
 
-  nextImage: (id: number, after: number, mode: "label" | "review") =>
+  /** The next image for this person alone. */
+  pull: (id: number, after: number, mode: "label" | "review") =>
     ask(
-      client.GET("/api/projects/{id}/next", {
-        params: { path: { id }, query: { after, mode } },
-      }),
+      client.POST("/api/projects/{id}/next", { params: { path: { id } }, body: { after, mode } }),
     ),
+
+  heartbeat: (id: number) => ask(client.PATCH("/api/leases/{id}", { params: { path: { id } } })),
+
+  skip: (id: number, body: components["schemas"]["SkipRequest"]) =>
+    ask(client.POST("/api/leases/{id}/skip", { params: { path: { id } }, body })),
+
+  /** Sent even while the page is closed, so nobody waits for the answer. */
+  handBack: (id: number): void => {
+    void csrfToken().then((token) =>
+      fetch(`/api/leases/${id}`, {
+        method: "DELETE",
+        headers: { "X-CSRFToken": token },
+        keepalive: true,
+      }).catch(() => undefined),
+    );
+  },
 
   models: () => ask(client.GET("/api/models")),
 

@@ -143,6 +143,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/batches/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Its images stay, in no batch. Managers only. */
+        delete: operations["batch_view_delete"];
+        options?: never;
+        head?: never;
+        /** @description Managers only. */
+        patch: operations["batch_view_patch"];
+        trace?: never;
+    };
     "/api/categories/{id}": {
         parameters: {
             query?: never;
@@ -472,6 +490,58 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/leases/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Hands the image back. Managers take it away from others, too. */
+        delete: operations["lease_view_delete"];
+        options?: never;
+        head?: never;
+        /** @description The heartbeat: puts the end of the own lease off. */
+        patch: operations["lease_view_patch"];
+        trace?: never;
+    };
+    "/api/leases/{id}/offer_again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A skipped image comes again for the one who skipped it. Managers only. */
+        post: operations["offer_again_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/leases/{id}/skip": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Hands the own image back for good, and says why. */
+        post: operations["skip_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/login": {
         parameters: {
             query?: never;
@@ -647,6 +717,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/batches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The batches by id, with how far they are. */
+        get: operations["batches_get"];
+        put?: never;
+        /** @description A new batch, the last in the order. Managers only. */
+        post: operations["batches_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{id}/categories": {
         parameters: {
             query?: never;
@@ -739,6 +827,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/leases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who has what, or has skipped what and why. Annotators see their own. */
+        get: operations["leases_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{id}/members": {
         parameters: {
             query?: never;
@@ -764,10 +869,28 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description The image to label or to review next; never the one named in `after`. */
+        /** @description A look at what would come next, never the one named in `after`; nobody is given it. */
         get: operations["next_get"];
         put?: never;
-        post?: never;
+        /** @description Gives the next image to this person alone, for as long as heartbeats come. */
+        post: operations["next_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/place": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Puts images into a batch, or gives them a priority. Managers only. */
+        post: operations["placing_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -807,6 +930,24 @@ export interface paths {
         options?: never;
         head?: never;
         patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/rules": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How work is given out and reviewed in the project. */
+        get: operations["rules_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** @description Managers only. */
+        patch: operations["rules_patch"];
         trace?: never;
     };
     "/api/releases/{id}": {
@@ -981,6 +1122,27 @@ export interface components {
             default?: (string | number | boolean) | null;
             /** @description The texts that a choice may be. */
             choices?: string[];
+        };
+        Batch: {
+            readonly id: number;
+            name: string;
+            /**
+             * Format: int64
+             * @description Smaller is given out first.
+             */
+            order?: number;
+            /** Format: date-time */
+            due_at?: string | null;
+            /**
+             * Format: int64
+             * @description People per image; empty: as the project says.
+             */
+            annotators?: number | null;
+            /** @description Images in it. */
+            total: number;
+            approved: number;
+            /** @description Images that the queue may give. */
+            open: number;
         };
         /** @enum {unknown} */
         BlankEnum: "";
@@ -1257,6 +1419,53 @@ export interface components {
          * @enum {string}
          */
         JobState: "queued" | "running" | "done" | "failed" | "cancelled";
+        /** @description What one has, and until when without a heartbeat. */
+        Lease: {
+            id: number;
+            purpose: components["schemas"]["LeasePurpose"];
+            /** Format: date-time */
+            until: string;
+            /** @description Its name; empty: in none. */
+            batch: string;
+            /** Format: date-time */
+            due_at: string | null;
+        };
+        LeaseLine: {
+            readonly id: number;
+            user: components["schemas"]["Person"];
+            image: number;
+            image_name: string;
+            /** @description To be judged. */
+            annotation?: number | null;
+            purpose: components["schemas"]["LeasePurpose"];
+            state: components["schemas"]["LeaseState"];
+            /** Format: date-time */
+            readonly begun_at: string;
+            /**
+             * Format: date-time
+             * @description Handed back then, unless a heartbeat comes before.
+             */
+            until: string;
+            /** Format: date-time */
+            ended_at?: string | null;
+            reason?: components["schemas"]["ReasonEnum"] | components["schemas"]["BlankEnum"];
+            /** @description Why it was skipped. */
+            note?: string;
+        };
+        /**
+         * @description * `label` - Labeling
+         *     * `review` - Review
+         * @enum {string}
+         */
+        LeasePurpose: "label" | "review";
+        /**
+         * @description * `active` - Active
+         *     * `done` - Done
+         *     * `returned` - Handed back
+         *     * `skipped` - Skipped
+         * @enum {string}
+         */
+        LeaseState: "active" | "done" | "returned" | "skipped";
         LoginRequest: {
             username: string;
             password: string;
@@ -1310,6 +1519,12 @@ export interface components {
             results: components["schemas"]["Model"][];
             /** @description Always null: there are few. */
             next: number | null;
+        };
+        NewBatchRequest: {
+            name: string;
+            /** Format: date-time */
+            due_at?: string | null;
+            annotators?: number | null;
         };
         /** @description What is left out gets the next free value. */
         NewCategoryRequest: {
@@ -1409,6 +1624,10 @@ export interface components {
             results: components["schemas"]["AnnotationLine"][];
             next: number | null;
         };
+        PageOfBatch: {
+            results: components["schemas"]["Batch"][];
+            next: number | null;
+        };
         PageOfCategory: {
             results: components["schemas"]["Category"][];
             next: number | null;
@@ -1427,6 +1646,10 @@ export interface components {
         };
         PageOfJobItem: {
             results: components["schemas"]["JobItem"][];
+            next: number | null;
+        };
+        PageOfLeaseLine: {
+            results: components["schemas"]["LeaseLine"][];
             next: number | null;
         };
         PageOfMember: {
@@ -1458,6 +1681,13 @@ export interface components {
             revision: number;
             regions: components["schemas"]["Outcome"][];
         };
+        PatchedBatchChangesRequest: {
+            name?: string;
+            /** Format: date-time */
+            due_at?: string | null;
+            annotators?: number | null;
+            order?: number;
+        };
         PatchedCategoryChangesRequest: {
             name?: string;
             supercategory?: string;
@@ -1485,10 +1715,35 @@ export interface components {
         PatchedRoleRequest: {
             role?: components["schemas"]["Role"];
         };
+        PatchedRulesChangesRequest: {
+            /** @description People per image. */
+            annotators?: number;
+            /** @description Annotators may label any image. */
+            free_picking?: boolean;
+            lease_minutes?: number;
+            /** @description Where nobody else may review, one judges the own work. */
+            lone_review?: boolean;
+            review_rule?: components["schemas"]["ReviewRule"];
+            /** @description Percent, by the rule `share`. */
+            review_share?: number;
+        };
         Person: {
             readonly id: number;
             /** @description Required. 150 characters or fewer. Letters, digits and @/./+/-/_ only. */
             username: string;
+        };
+        PlaceRequest: {
+            images: number[];
+            /**
+             * Format: int64
+             * @description Null: into none.
+             */
+            batch?: number | null;
+            priority?: number;
+        };
+        Placed: {
+            /** @description How many. */
+            images: number;
         };
         PointRequest: {
             /**
@@ -1595,6 +1850,31 @@ export interface components {
             model: string;
             model_version: string;
         };
+        PullRequest: {
+            /** @default label */
+            mode: components["schemas"]["LeasePurpose"];
+            /**
+             * Format: int64
+             * @description The image that one leaves; it does not come again at once.
+             */
+            after?: number | null;
+        };
+        Pulled: {
+            /** @description Null: nothing is left. */
+            image: number | null;
+            /** @description The one to be judged. */
+            annotation: number | null;
+            lease: components["schemas"]["Lease"] | null;
+        };
+        /**
+         * @description * `unclear` - The guidelines do not say
+         *     * `bad_image` - The image is bad
+         *     * `too_hard` - Too hard for me
+         *     * `irrelevant` - Does not belong here
+         *     * `other` - Something else
+         * @enum {string}
+         */
+        ReasonEnum: "unclear" | "bad_image" | "too_hard" | "irrelevant" | "other";
         /** @description Either `mask` or `polygons`; the other one is null. `author`: who wrote last. */
         Region: {
             /** Format: uuid */
@@ -1708,6 +1988,13 @@ export interface components {
             at: string;
             revision: number;
         };
+        /**
+         * @description * `all` - All, those that wait longest first
+         *     * `share` - A share of them, drawn by chance
+         *     * `riskiest` - All, the riskiest first
+         * @enum {string}
+         */
+        ReviewRule: "all" | "share" | "riskiest";
         RevisionRequest: {
             /**
              * Format: int64
@@ -1746,12 +2033,39 @@ export interface components {
             /** @description A username. */
             annotator: string;
         };
+        Rules: {
+            /**
+             * Format: int64
+             * @description So many people label each image.
+             */
+            annotators?: number;
+            /** @description Annotators may label any image, not only what the queue gives. */
+            free_picking?: boolean;
+            /**
+             * Format: int64
+             * @description An image that somebody left is given to others after that time.
+             */
+            lease_minutes?: number;
+            /** @description Where nobody else may review, one judges the own work. */
+            lone_review?: boolean;
+            review_rule: components["schemas"]["ReviewRule"];
+            /**
+             * Format: int64
+             * @description Percent of the submitted annotations, by the rule `share`.
+             */
+            review_share?: number;
+        };
         Segmented: {
             model: string;
             /** @description The best first; three at most. */
             candidates: components["schemas"]["Candidate"][];
             /** Format: double */
             seconds: number;
+        };
+        SkipRequest: {
+            reason: components["schemas"]["ReasonEnum"];
+            /** @default  */
+            note: string;
         };
         /** @description Nothing was saved: `conflicts` holds both versions of each region. */
         Stale: {
@@ -1976,6 +2290,10 @@ export interface components {
             categories: components["schemas"]["Category"][];
             annotation: components["schemas"]["Annotation"] | null;
             proposals: components["schemas"]["Proposal"][];
+            /** @description Null: it is not one's own to do now. */
+            lease: components["schemas"]["Lease"] | null;
+            /** @description Whether one may begin an annotation of it. */
+            may_start: boolean;
             previous: number | null;
             next: number | null;
             /** @description From 1. */
@@ -2786,6 +3104,123 @@ export interface operations {
                 };
             };
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    batch_view_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    batch_view_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedBatchChangesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -4057,6 +4492,235 @@ export interface operations {
             };
         };
     };
+    lease_view_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    lease_view_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Lease"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    offer_again_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    skip_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SkipRequest"];
+            };
+        };
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     login_post: {
         parameters: {
             query?: never;
@@ -4871,6 +5535,128 @@ export interface operations {
             };
         };
     };
+    batches_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfBatch"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    batches_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewBatchRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Batch"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     categories_get: {
         parameters: {
             query?: {
@@ -5400,6 +6186,70 @@ export interface operations {
             };
         };
     };
+    leases_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+                /**
+                 * @description * `active` - Active
+                 *     * `done` - Done
+                 *     * `returned` - Handed back
+                 *     * `skipped` - Skipped
+                 */
+                state?: "active" | "done" | "returned" | "skipped";
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfLeaseLine"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     members_get: {
         parameters: {
             query?: {
@@ -5528,8 +6378,8 @@ export interface operations {
                 /** @description The image that one leaves. */
                 after?: number;
                 /**
-                 * @description * `label` - label
-                 *     * `review` - review
+                 * @description * `label` - Labeling
+                 *     * `review` - Review
                  */
                 mode?: "label" | "review";
             };
@@ -5547,6 +6397,128 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Next"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    next_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PullRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Pulled"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    placing_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlaceRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Placed"];
                 };
             };
             400: {
@@ -5766,6 +6738,116 @@ export interface operations {
                 };
             };
             409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    rules_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rules"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    rules_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedRulesChangesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rules"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -19,6 +19,7 @@ import { Proposals } from "./Proposals";
 import { Regions } from "./Regions";
 import { ReviewPanel } from "./Review";
 import { Selection } from "./Selection";
+import { SkipDialog } from "./SkipDialog";
 import { StatusBar } from "./StatusBar";
 import { ToolBar, ToolOptions } from "./Tools";
 import { TopBar } from "./TopBar";
@@ -100,6 +101,8 @@ export function App({ editor }: { editor: Editor }) {
         return <CommandPalette />;
       case "send-back":
         return <SendBackDialog />;
+      case "skip":
+        return <SkipDialog />;
       case "guidelines":
         return <GuidelinesDialog />;
       default:

@@ -227,7 +227,7 @@ export function readOnlyReason(status: string | undefined, annotator = ""): stri
     case "approved":
       return `The work of ${annotator} is approved: it can only be changed after it is reopened.`;
     case undefined:
-      return "Nothing is open.";
+      return "In this project the queue says who labels what: ask it for your next image.";
     default:
       return `This is the work of ${annotator}: you can look at it, and only ${annotator} changes it.`;
   }

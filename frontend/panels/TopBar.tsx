@@ -1,6 +1,7 @@
 import * as actions from "./actions";
 import { type Command, keyLabel } from "./commands";
 import { useEditor, useShared } from "./context";
+import { Due } from "./Due";
 import { Icon, IconButton } from "./icons";
 
 const STATUS_WORDS: Record<string, string> = {
@@ -39,6 +40,7 @@ export function TopBar() {
         </span>
         <CommandButton id="image.next" />
       </nav>
+      <Due />
       <SaveState />
       <span class="grow" />
       <div class="row">

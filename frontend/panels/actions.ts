@@ -269,10 +269,11 @@ export async function step(editor: Editor, by: 1 | -1): Promise<void> {
 }
 
 /** The next image that waits for this person; back to the project when none does. */
-async function goToNext(editor: Editor): Promise<void> {
+export async function goToNext(editor: Editor): Promise<void> {
   const { image, project } = editor.workspace.value ?? {};
   if (!image || !project) return;
-  const next = await api.nextImage(project.id, image.id, editor.boot.mode);
+  const next = await api.pull(project.id, image.id, editor.boot.mode);
+  editor.holding.expect(next);
   if (next.image) await editor.go(next.image, next.annotation ?? null);
   else {
     const done =
@@ -284,7 +285,7 @@ async function goToNext(editor: Editor): Promise<void> {
   }
 }
 
-async function once(editor: Editor, about: string, act: () => Promise<void>): Promise<void> {
+export async function once(editor: Editor, about: string, act: () => Promise<void>): Promise<void> {
   if (editor.busy.value) return;
   editor.busy.value = true;
   try {

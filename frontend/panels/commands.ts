@@ -332,6 +332,16 @@ export function makeCommands(editor: Editor): readonly Command[] {
       },
     },
     {
+      id: "image.skip",
+      title: "Skip this image and say why",
+      group: "Image",
+      keys: ["Alt+S"],
+      enabled: () => editor.holding.lease.value !== null,
+      run: () => {
+        editor.dialog.value = "skip";
+      },
+    },
+    {
       id: "image.save",
       title: "Save now",
       group: "Image",

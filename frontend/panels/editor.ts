@@ -16,6 +16,7 @@ import { SuperpixelCutter } from "../workers/superpixels";
 import { pickCategory } from "./actions";
 import { Painter } from "./colors";
 import { DeepValues, type Window, type WindowInfo } from "./deep";
+import { Holding } from "./holding";
 import { hotkeyOf } from "./keys";
 import { stillMarks } from "./marks";
 import { Picture } from "./picture";
@@ -38,7 +39,15 @@ export type Phase =
   | { readonly state: "ready" }
   | { readonly state: "failed"; readonly error: ApiError };
 
-export type Dialog = "login" | "conflict" | "keys" | "palette" | "send-back" | "guidelines" | null;
+export type Dialog =
+  | "login"
+  | "conflict"
+  | "keys"
+  | "palette"
+  | "send-back"
+  | "guidelines"
+  | "skip"
+  | null;
 
 /** So many images after the open one are encoded before somebody opens them. */
 const AHEAD = 5;
@@ -95,7 +104,7 @@ export class Editor {
   );
   readonly editable = computed(() => {
     const workspace = this.workspace.value;
-    return !!workspace && (workspace.annotation?.editable ?? true);
+    return !!workspace && (workspace.annotation?.editable ?? workspace.may_start);
   });
   /** The prompt engine is being asked. */
   readonly thinking = signal(false);
@@ -111,6 +120,7 @@ export class Editor {
   );
   private toldOfPreparing = false;
   readonly saving = new Saving();
+  readonly holding = new Holding(this);
   readonly painter = new Painter();
   private readonly superpixels = new SuperpixelCutter();
   readonly stage: Stage;
@@ -216,7 +226,7 @@ export class Editor {
         },
         () => undefined,
       );
-      await this.fill(await workspace, ticket);
+      await this.fill(this.holding.given(await workspace), ticket);
       await picture;
       if (ticket !== this.ticket) return;
       this.phase.value = { state: "ready" };

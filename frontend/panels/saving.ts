@@ -96,7 +96,7 @@ export class Saving {
     );
     let dismissed: readonly number[] = annotation?.dismissed ?? [];
     let autosave: Autosave | null = null;
-    if (annotation?.editable ?? true) {
+    if (annotation?.editable ?? workspace.may_start) {
       const saver = await this.start();
       autosave = await saver.open({
         scope: { image: image.id, kind: project.kind, size },

@@ -151,7 +151,7 @@ def test_what_was_sent_back_comes_first_then_what_is_begun_then_what_is_new(
     send_back(reviewer, sent, 0, "No")
     make_annotation(images[theirs], reviewer)
     images[theirs].status = "in_progress"
-    images[theirs].save()
+    images[theirs].save(update_fields=["status"])
     client = client_of(teammate)
     assert follow(client, project) == back
     submit(teammate, sent, 0)

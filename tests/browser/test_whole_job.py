@@ -67,14 +67,14 @@ def prelabel(page: Page, project: int) -> None:
 
 def start_labeling(page: Page, project: int) -> int:
     page.goto(f"/projects/{project}")
-    page.get_by_role("link", name="Start labeling").click()
+    page.get_by_role("button", name="Start labeling").click()
     page.wait_for_url("**/images/*/edit*")
     return int(page.url.split("/images/")[1].split("/")[0])
 
 
 def start_review(page: Page, project: int) -> None:
     page.goto(f"/projects/{project}/review")
-    page.get_by_role("link", name="Start reviewing").click()
+    page.get_by_role("button", name="Start reviewing").click()
     page.wait_for_selector(".picture canvas")
     expect(page.get_by_role("button", name="Approve")).to_be_visible()
 

@@ -10,6 +10,7 @@ PAGES = {
     "pages:project": ("project", "annotator"),
     "pages:upload": ("project", "manager"),
     "models:prelabel": ("project", "manager"),
+    "pages:work": ("project", "annotator"),
     "pages:review": ("project", "reviewer"),
     "pages:releases": ("project", "reviewer"),
     "pages:release": ("release", "reviewer"),
@@ -61,6 +62,14 @@ ACTIONS = [
     Action("pages:members", ("project",), "manager", {"username": "stranger", "role": "annotator"}),
     Action("pages:change_member", ("project", "member"), "manager", {"role": "reviewer"}),
     Action("pages:remove_member", ("project", "other"), "manager"),
+    Action(
+        "pages:work",
+        ("project",),
+        "manager",
+        {"annotators": 2, "lease_minutes": 5, "review_rule": "all", "review_share": 9},
+    ),
+    Action("pages:add_batch", ("project",), "manager", {"name": "first"}),
+    Action("pages:place", ("project",), "manager", {"images": "IMAGE", "priority": "3"}),
     Action("pages:delete_images", ("project",), "manager", {"images": "IMAGE"}),
     Action(
         "pages:export", ("project",), "manager", {"format": "coco", "status": "all", "key": "k"}

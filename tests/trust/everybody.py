@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 from knox.models import AuthToken
 
-from annotations.models import Comment, Job, Membership, User
+from annotations.models import Batch, Comment, Job, Lease, Membership, User
 from annotations.selectors.exports import Rule
 from annotations.services import jobs, releases
 from annotations.services.files import tile_folder
@@ -85,7 +87,17 @@ def things(people, project, store_image, make_image, make_annotation) -> dict[st
     default_storage.save(decoders.storage_name(learned), ContentFile(b"onnx"))
     result = {"file": file, "name": "one.zip", "bytes": 2}
     Job.objects.filter(pk=exported.pk).update(state="done", result=result)
+    later = timezone.now() + timedelta(minutes=5)
+    lease, skipped = (
+        Lease.objects.create(
+            project=project, image=make_image(project), user=annotator, until=later, state=state
+        ).pk
+        for state in ("active", "skipped")
+    )
     return {
+        "lease": lease,
+        "skipped": skipped,
+        "batch": Batch.objects.create(project=project, name="first").pk,
         "project": project.pk,
         "image": image.pk,
         "category": first.pk,

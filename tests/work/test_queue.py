@@ -1,6 +1,7 @@
 """The queue gives each image to one person."""
 
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from django.db import connections
 from django.utils import timezone
 
 from annotations.errors import ServiceError
-from annotations.models import Annotation, Image, Lease, Membership, User
+from annotations.models import Annotation, Image, Lease, Membership, Project, User
 from annotations.services import regions, reviews, work
 
 
@@ -23,45 +24,51 @@ def expire(lease: Lease) -> None:
     Lease.objects.filter(pk=lease.pk).update(until=timezone.now() - timedelta(seconds=1))
 
 
+def pulled(user: User, project: Project, purpose: str = "label") -> Lease:
+    lease = work.pull(user, project, purpose)
+    assert lease is not None
+    return lease
+
+
 @pytest.fixture
 def images(project, make_image) -> list[Image]:
     return [make_image(project) for _ in range(4)]
 
 
 def test_each_person_gets_another_image_and_keeps_it(project, images, teammate, reviewer) -> None:
-    mine, theirs = work.pull(teammate, project), work.pull(reviewer, project)
+    mine, theirs = pulled(teammate, project), pulled(reviewer, project)
     assert (mine.image_id, theirs.image_id) == (images[0].pk, images[1].pk)
-    assert work.pull(teammate, project) == mine  # resumes where it was
+    assert pulled(teammate, project) == mine  # resumes where it was
 
 
 def test_what_was_submitted_is_done_and_what_was_sent_back_comes_first(
     project, images, teammate, reviewer
 ) -> None:
-    lease = work.pull(teammate, project)
+    lease = pulled(teammate, project)
     annotation, _ = reviews.start_annotation(teammate, lease.image)
     reviews.submit(teammate, annotation, 0)
     assert Lease.objects.get(pk=lease.pk).state == "done"
-    assert work.pull(teammate, project).image == images[1]
+    assert pulled(teammate, project).image == images[1]
     reviews.send_back(reviewer, annotation, 0, "No")
-    back = work.pull(teammate, project)
+    back = pulled(teammate, project)
     assert back.image == images[0]
-    assert work.pull(reviewer, project).image == images[2]
+    assert pulled(reviewer, project).image == images[2]
 
 
 def test_an_expired_lease_goes_to_the_next_and_cannot_be_held(
     project, images, teammate, reviewer
 ) -> None:
-    lease = work.pull(teammate, project)
+    lease = pulled(teammate, project)
     expire(lease)
-    assert work.pull(reviewer, project).image == images[0]
+    assert pulled(reviewer, project).image == images[0]
     assert refused(work.heartbeat, teammate, lease) == (409, "lease_lost")
-    assert work.pull(teammate, project).image == images[1]
+    assert pulled(teammate, project).image == images[1]
 
 
 def test_a_heartbeat_holds_and_a_late_one_takes_again_what_nobody_took(
     project, images, teammate
 ) -> None:
-    lease = work.pull(teammate, project)
+    lease = pulled(teammate, project)
     before = lease.until
     assert work.heartbeat(teammate, lease).until > before
     expire(lease)
@@ -74,11 +81,10 @@ def test_saving_holds_what_one_works_on(project, images, teammate) -> None:
     annotation, _ = reviews.start_annotation(teammate, images[2])
     lease = Lease.objects.get(image=images[2], user=teammate)
     expire(lease)
-    proposal = None
     write = regions.Upsert(
-        region="6f1c0a3e-0000-4000-8000-000000000001", based_on=0,
-        key="6f1c0a3e-0000-4000-8000-000000000002",
-        category=project.categories.first().pk, polygons=[[[0, 0, 4, 0, 4, 4]]], proposal=proposal,
+        region=uuid.uuid4(), based_on=0,
+        key=uuid.uuid4(),
+        category=project.categories.first().pk, polygons=[[[0, 0, 4, 0, 4, 4]]],
     )  # fmt: skip
     regions.apply_patch(teammate, annotation, [write])
     lease.refresh_from_db()
@@ -86,25 +92,25 @@ def test_saving_holds_what_one_works_on(project, images, teammate) -> None:
 
 
 def test_handing_back_and_skipping(project, images, teammate, reviewer, manager) -> None:
-    lease = work.pull(teammate, project)
+    lease = pulled(teammate, project)
     work.hand_back(teammate, lease)
-    assert work.pull(reviewer, project).image == images[0]
-    lease = work.pull(teammate, project)
+    assert pulled(reviewer, project).image == images[0]
+    lease = pulled(teammate, project)
     assert refused(work.skip, teammate, lease, "other") == (400, "invalid")
     work.skip(teammate, lease, "unclear", "Is this a car?")
-    assert work.pull(teammate, project).image == images[2]
-    assert work.pull(manager, project).image == images[1]  # others may know
+    assert pulled(teammate, project).image == images[2]
+    assert pulled(manager, project).image == images[1]  # others may know
     skipped = Lease.objects.get(state="skipped")
     assert (skipped.reason, skipped.note) == ("unclear", "Is this a car?")
     assert refused(work.offer_again, teammate, skipped) == (403, "forbidden")
     work.hand_back(teammate, Lease.objects.get(user=teammate, state="active"))
     work.hand_back(manager, Lease.objects.get(user=manager, state="active"))
     work.offer_again(manager, skipped)
-    assert work.pull(teammate, project).image == images[1]
+    assert pulled(teammate, project).image == images[1]
 
 
 def test_leases_of_others_are_not_to_be_touched(project, images, teammate, stranger) -> None:
-    lease = work.pull(teammate, project)
+    lease = pulled(teammate, project)
     for call in (work.heartbeat, work.hand_back):
         assert refused(call, stranger, lease) == (404, "not_found")
     assert refused(work.take_away, stranger, lease) == (404, "not_found")
@@ -120,7 +126,7 @@ def test_batches_and_priorities_order_the_queue(project, images, manager, teamma
     work.place(manager, project, [images[2].pk], priority=5)
     order = []
     for _ in range(4):
-        lease = work.pull(teammate, project)
+        lease = pulled(teammate, project)
         order.append(lease.image)
         work.skip(teammate, lease, "too_hard")
     assert order == [images[2], images[1], images[0], images[3]]
@@ -134,18 +140,18 @@ def test_several_annotators_per_image_where_asked(
 ) -> None:
     batch = work.make_batch(manager, project, name="twice", annotators=2)
     work.place(manager, project, [images[3].pk], batch=batch)
-    assert work.pull(teammate, project).image == images[3]
-    assert work.pull(reviewer, project).image == images[3]
-    assert work.pull(owner, project).image == images[0]
+    assert pulled(teammate, project).image == images[3]
+    assert pulled(reviewer, project).image == images[3]
+    assert pulled(owner, project).image == images[0]
     annotation, _ = reviews.start_annotation(teammate, images[3])
     reviews.submit(teammate, annotation, 0)
-    assert work.pull(teammate, project).image == images[1]  # never the same person twice
-    assert work.pull(manager, project).image == images[2]
+    assert pulled(teammate, project).image == images[1]  # never the same person twice
+    assert pulled(manager, project).image == images[2]
     work.set_rules(manager, project, {"annotators": 2})
     work.hand_back(manager, Lease.objects.get(user=manager, state="active"))
     work.hand_back(owner, Lease.objects.get(user=owner, state="active"))
-    assert work.pull(owner, project).image == images[0]
-    assert work.pull(manager, project).image == images[0]
+    assert pulled(owner, project).image == images[0]
+    assert pulled(manager, project).image == images[0]
 
 
 def test_where_picking_is_not_free_the_queue_says_who_labels_what(
@@ -156,7 +162,7 @@ def test_where_picking_is_not_free_the_queue_says_who_labels_what(
     image = Image.objects.select_related("project").get(pk=images[1].pk)
     assert refused(reviews.start_annotation, teammate, image) == (409, "not_given")
     reviews.start_annotation(manager, image)
-    lease = work.pull(teammate, project)
+    lease = pulled(teammate, project)
     assert reviews.start_annotation(teammate, lease.image)[1]
     assert refused(work.set_rules, teammate, project, {"free_picking": True})[0] == 403
 
@@ -166,20 +172,21 @@ def test_reopened_work_waits_for_the_one_who_made_it(project, images, teammate, 
     reviews.submit(teammate, annotation, 0)
     reviews.approve(reviewer, annotation, 0)
     reviews.reopen(reviewer, annotation, 0)
-    assert work.pull(reviewer, project).image == images[1]
-    assert work.pull(teammate, project).image == images[0]
+    assert pulled(reviewer, project).image == images[1]
+    assert pulled(teammate, project).image == images[0]
 
 
 def test_two_reviewers_judge_two_annotations(project, images, teammate, reviewer, manager) -> None:
     for image in images[:2]:
         annotation, _ = reviews.start_annotation(teammate, image)
         reviews.submit(teammate, annotation, 0)
-    one, other = (work.pull(user, project, "review") for user in (reviewer, manager))
+    one, other = (pulled(user, project, "review") for user in (reviewer, manager))
     assert {one.image, other.image} == set(images[:2])
+    assert one.annotation
     reviews.approve(reviewer, one.annotation, 0)
     assert Lease.objects.get(pk=one.pk).state == "done"
     expire(other)
-    assert work.pull(reviewer, project, "review").annotation == other.annotation
+    assert pulled(reviewer, project, "review").annotation == other.annotation
 
 
 def test_nobody_judges_the_own_work_where_the_rules_say_never(
@@ -211,7 +218,7 @@ def test_fifty_who_pull_at_once_get_fifty_images(make_project, make_image) -> No
     def one(user: User) -> int:
         try:
             barrier.wait()
-            return work.pull(user, project).image_id
+            return pulled(user, project).image_id
         finally:
             connections.close_all()
 
