@@ -8,7 +8,7 @@ from annotations.models.annotations import (
     RegionRevision,
     Review,
 )
-from annotations.models.images import Image, StoredFile
+from annotations.models.images import Image, ImageTally, StoredFile
 from annotations.models.jobs import Job, JobItem
 from annotations.models.people import User
 from annotations.models.predictions import Prediction, Proposal
@@ -33,6 +33,7 @@ __all__ = [
     "Dismissal",
     "Gold",
     "Image",
+    "ImageTally",
     "Job",
     "JobItem",
     "Lease",

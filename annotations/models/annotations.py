@@ -53,6 +53,9 @@ class Annotation(models.Model):
         indexes = [
             models.Index(fields=["project", "status", "id"], name="annotation_by_status"),
             models.Index(fields=["project", "annotator", "status"], name="annotation_by_person"),
+            models.Index(
+                fields=["project", "status", "submitted_at", "id"], name="annotation_by_waiting"
+            ),
         ]
 
 

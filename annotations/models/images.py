@@ -97,3 +97,23 @@ class Image(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ImageTally(models.Model):
+    """So many images more or fewer of one status among those of one block of ids.
+
+    Counting a million rows for each page takes too long, and one row per status would make all who
+    save wait for each other. So triggers on the table of images append here what changes, in the
+    transaction that changes it, and `services.tallies` adds rows together now and then. At each
+    moment the sum is the exact number. References nothing: rows cancel out after a project is gone.
+    """
+
+    BLOCK = 4096
+
+    project = models.BigIntegerField()
+    block = models.BigIntegerField(help_text="An image's id divided by BLOCK.")
+    status = models.CharField(max_length=12)
+    number = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["project", "block", "status"], name="tally_by_block")]

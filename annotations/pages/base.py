@@ -121,13 +121,14 @@ def project_context(
     role = access.require(user, project, least)
     counts = project_selectors.image_counts([project.pk])[project.pk]
     can_review = access.at_least(role, Role.REVIEWER)
-    waiting = review_selectors.review_queue(user, project).count() if can_review else 0
+    waiting = review_selectors.waiting(user, project) if can_review else 0
     return {
         "project": project,
         "role": role,
         "counts": counts,
         "total": sum(counts.values()),
         "waiting": waiting,
+        "and_more": "+" if waiting == review_selectors.MANY else "",
         "can_review": can_review,
         "can_manage": access.at_least(role, Role.MANAGER),
         "is_owner": role == Role.OWNER,

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Count, OuterRef, Subquery
+from django.db.models import OuterRef, Subquery, Sum
 
 from annotations.access import find, require
-from annotations.models import Image, Membership, Project
+from annotations.models import Image, ImageTally, Membership, Project
 from annotations.models.projects import MembershipQuerySet, ProjectQuerySet, Role
 
 
@@ -26,12 +26,12 @@ def _with_role(user) -> ProjectQuerySet:
 
 
 def image_counts(projects: Iterable[int]) -> dict[int, dict[str, int]]:
-    """Project id to the number of images in each status, in one query."""
+    """Project id to the number of images in each status, in one query that counts no image."""
     projects = list(projects)
     counts = {pk: dict.fromkeys(Image.Status.values, 0) for pk in projects}
-    rows = Image.objects.filter(project__in=projects).order_by()
-    for row in rows.values("project", "status").annotate(number=Count("pk")):
-        counts[row["project"]][row["status"]] = row["number"]
+    rows = ImageTally.objects.filter(project__in=projects).order_by()
+    for row in rows.values("project", "status").annotate(total=Sum("number")):
+        counts[row["project"]][row["status"]] = row["total"]
     return counts
 
 

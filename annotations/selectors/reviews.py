@@ -10,6 +10,8 @@ from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
 from annotations.selectors.annotations import judges_own
 
+MANY = 1000
+
 
 def review_queue(user, project: Project) -> AnnotationQuerySet:
     """Submitted annotations of the sample that `user` may judge, in the order of the rule."""
@@ -21,6 +23,11 @@ def review_queue(user, project: Project) -> AnnotationQuerySet:
         rows = rows.exclude(annotator=user)
     riskiest = ["-risk"] if project.review_rule == ReviewRule.RISKIEST else []
     return rows.select_related("annotator", "image").order_by(*riskiest, "submitted_at", "id")
+
+
+def waiting(user, project: Project) -> int:
+    """How many annotations wait for `user`; MANY stands for so many and more."""
+    return review_queue(user, project).order_by()[:MANY].count()
 
 
 def comments_of(annotation: Annotation) -> QuerySet[Comment]:

@@ -2,11 +2,20 @@
 
 from typing import Any
 
-from django.db.models import Count, Max, Min, Q, QuerySet
+from django.db.models import Max, Q, QuerySet, Subquery, Sum
 
 from annotations.access import at_least, find, require, role_in
 from annotations.errors import NotFound
-from annotations.models import Annotation, Category, Image, Prediction, Project, Proposal, Review
+from annotations.models import (
+    Annotation,
+    Category,
+    Image,
+    ImageTally,
+    Prediction,
+    Project,
+    Proposal,
+    Review,
+)
 from annotations.models.projects import Role
 from annotations.selectors.annotations import (
     live_regions,
@@ -151,16 +160,27 @@ def newest_proposals(image: Image) -> list[dict[str, Any]]:
 
 
 def _place(image: Image, status: str) -> dict[str, Any]:
-    """Where the image is among those of its project (and of one status), by id."""
+    """Where the image is among those of its project (and of one status), by id.
+
+    The image itself counts whatever its status. Whole blocks of ids come from the tallies.
+    """
     rows = Image.objects.filter(project_id=image.project_id)
+    tallies = ImageTally.objects.filter(project=image.project_id)
     if status:
-        rows = rows.filter(Q(status=status) | Q(pk=image.pk))
-    return rows.aggregate(
-        previous=Max("pk", filter=Q(pk__lt=image.pk)),
-        next=Min("pk", filter=Q(pk__gt=image.pk)),
-        position=Count("pk", filter=Q(pk__lte=image.pk)),
-        total=Count("pk"),
+        rows, tallies = rows.filter(status=status), tallies.filter(status=status)
+    block = image.pk // ImageTally.BLOCK
+    counts = tallies.aggregate(before=Sum("number", filter=Q(block__lt=block)), all=Sum("number"))
+    earlier = rows.filter(pk__gte=block * ImageTally.BLOCK, pk__lt=image.pk).count()
+    stranger = bool(status) and image.status != status
+    neighbours = Image.objects.filter(pk=image.pk).values(
+        previous=Subquery(rows.filter(pk__lt=image.pk).order_by("-pk").values("pk")[:1]),
+        next=Subquery(rows.filter(pk__gt=image.pk).order_by("pk").values("pk")[:1]),
     )
+    return {
+        **neighbours.get(),
+        "position": (counts["before"] or 0) + earlier + 1,
+        "total": (counts["all"] or 0) + stranger,
+    }
 
 
 def next_to_label(user, project: Project, after: int | None = None) -> int | None:

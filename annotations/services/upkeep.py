@@ -10,7 +10,7 @@ import time
 
 from django.db import close_old_connections
 
-from annotations.services import files, jobs, work
+from annotations.services import files, jobs, tallies, work
 
 log = logging.getLogger(__name__)
 TIDY_EVERY_SECONDS = 600
@@ -23,6 +23,7 @@ def forever(stop: threading.Event, every: float = 5) -> None:
         try:
             jobs.sweep()
             work.sweep()
+            tallies.compact()
             if time.monotonic() - tidied > TIDY_EVERY_SECONDS:
                 tidied = time.monotonic()
                 files.tidy()
