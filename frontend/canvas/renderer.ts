@@ -1,3 +1,4 @@
+import type { LabelMap } from "../core/labelmap";
 import type { Rect, Size } from "../core/types";
 import type { Pyramid } from "./tiles";
 import type { Camera } from "./viewport";
@@ -48,9 +49,9 @@ export const GRID_FROM = 12;
 export interface Renderer {
   readonly kind: "webgl2" | "2d";
   /**
-   * Null takes the image away. `preview` is the whole picture at a lower resolution, shown until
-   * all of the image is uploaded. With a `pyramid`, `image` is the whole in few pixels, and the
-   * pyramid's tiles are drawn over it. Another size takes the label map away.
+   * Null for both takes the image away. `preview` is the whole picture in fewer pixels, shown while
+   * it is sharp enough and until the image is there. With a `pyramid`, `image` is the whole in few
+   * pixels, and the pyramid's tiles are drawn over it. Another size takes the label map away.
    */
   setImage(
     image: ImageBitmap | null,
@@ -58,8 +59,8 @@ export interface Renderer {
     size: Size,
     pyramid: Pyramid | null,
   ): void;
-  /** Row-major, as large as the image. The array is kept and read again at `labelsChanged`. */
-  setLabels(labels: Uint16Array): void;
+  /** As large as the image. It is kept, and read again at `labelsChanged`. */
+  setLabels(labels: LabelMap): void;
   labelsChanged(rect: Rect): void;
   setPalette(palette: Palette): void;
   setDisplay(display: Display): void;

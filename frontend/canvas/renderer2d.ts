@@ -1,5 +1,7 @@
+import type { LabelMap } from "../core/labelmap";
 import { unionRect } from "../core/rect";
 import type { Rect, Size } from "../core/types";
+import { labelLevel } from "./label_window";
 import {
   DEFAULT_DISPLAY,
   type Display,
@@ -27,7 +29,8 @@ export class CanvasRenderer implements Renderer {
   private size: Size = { width: 0, height: 0 };
   private ratio = 1;
   private display: Display = DEFAULT_DISPLAY;
-  private labels: Uint16Array | null = null;
+  private preview: ImageBitmap | null = null;
+  private labels: LabelMap | null = null;
   private palette: Palette | null = null;
   private camera: Camera | null = null;
   private dirty: Rect | null = null;
@@ -40,17 +43,18 @@ export class CanvasRenderer implements Renderer {
 
   setImage(
     image: ImageBitmap | null,
-    _preview: ImageBitmap | null,
+    preview: ImageBitmap | null,
     size: Size,
     pyramid: Pyramid | null,
   ): void {
     this.pyramid = pyramid;
     if (size.width !== this.size.width || size.height !== this.size.height) this.labels = null;
     this.image = image;
+    this.preview = preview;
     this.size = size;
   }
 
-  setLabels(labels: Uint16Array): void {
+  setLabels(labels: LabelMap): void {
     this.labels = labels;
     this.whole = true;
   }
@@ -89,7 +93,8 @@ export class CanvasRenderer implements Renderer {
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, this.canvas.width, this.canvas.height);
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
-    if (display.showImage && this.image) {
+    const image = this.sharp(camera.scale * ratio);
+    if (display.showImage && image) {
       const { brightness, contrast } = display;
       context.imageSmoothingEnabled = camera.scale < NEAREST_FROM;
       context.filter =
@@ -97,7 +102,7 @@ export class CanvasRenderer implements Renderer {
           ? `contrast(${contrast}) brightness(${1 + brightness})`
           : "none";
       context.drawImage(
-        this.image,
+        image,
         camera.x,
         camera.y,
         this.size.width * camera.scale,
@@ -119,8 +124,15 @@ export class CanvasRenderer implements Renderer {
 
   destroy(): void {
     this.image = null;
+    this.preview = null;
     this.labels = null;
     this.pyramid = null;
+  }
+
+  /** The smaller of the two pictures that has a pixel for each device pixel. */
+  private sharp(scale: number): ImageBitmap | null {
+    const { image, preview, size } = this;
+    return preview && (!image || scale <= preview.width / size.width) ? preview : image;
   }
 
   private drawTiles(camera: Camera): void {
@@ -147,16 +159,36 @@ export class CanvasRenderer implements Renderer {
     };
   }
 
+  /** The labels of a part of the screen and around it, as in WebGL; null outside of the image. */
+  private sample(rect: Rect, camera: Camera, level: number) {
+    const { labels, size } = this;
+    const range = (from: number, length: number, offset: number, extent: number) => {
+      const start = Math.floor(Math.max(0, (from - 4 - offset) / camera.scale)) >> level;
+      const end = Math.min(extent - 1, Math.floor((from + length + 4 - offset) / camera.scale));
+      return [start, (end >> level) + 1 - start] as const;
+    };
+    const [x, width] = range(rect.x, rect.width, camera.x, size.width);
+    const [y, height] = range(rect.y, rect.height, camera.y, size.height);
+    if (!labels || width <= 0 || height <= 0) return null;
+    const slots = new Uint16Array(width * height);
+    labels.sample(level, { x, y, width, height }, slots);
+    return { x, y, height, slots };
+  }
+
   /** The same rules as the label shader. */
   private paint(rect: Rect, camera: Camera): void {
     const { labels, palette, size, display } = this;
     if (!labels || !palette || rect.width <= 0 || rect.height <= 0) return;
     const pixels = this.layerContext.createImageData(rect.width, rect.height);
     const out = pixels.data;
-    const slotAt = (x: number, y: number): number =>
-      x < 0 || y < 0 || x >= size.width || y >= size.height
-        ? 0
-        : (labels[Math.floor(y) * size.width + Math.floor(x)] ?? 0);
+    const level = labelLevel(camera.scale * this.ratio);
+    const texels = this.sample(rect, camera, level);
+    const slotAt = (x: number, y: number): number => {
+      const outside = x < 0 || y < 0 || x >= size.width || y >= size.height;
+      if (outside || !texels) return 0;
+      const column = (Math.floor(x) >> level) - texels.x;
+      return texels.slots[column * texels.height + (Math.floor(y) >> level) - texels.y] ?? 0;
+    };
     for (let row = 0; row < rect.height; row += 1) {
       const y = (rect.y + row + 0.5 - camera.y) / camera.scale;
       for (let column = 0; column < rect.width; column += 1) {

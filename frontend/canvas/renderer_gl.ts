@@ -1,5 +1,6 @@
-import { unionRect } from "../core/rect";
+import type { LabelMap } from "../core/labelmap";
 import type { Rect, Size } from "../core/types";
+import { LabelWindow, labelLevel, type Upload } from "./label_window";
 import {
   DEFAULT_DISPLAY,
   type Display,
@@ -13,25 +14,24 @@ import { IMAGE_FRAGMENT, LABEL_FRAGMENT, VERTEX } from "./shaders";
 import type { Pyramid } from "./tiles";
 import type { Camera } from "./viewport";
 
-/** Side of a layer of the label texture; a power of two. */
-const LABEL_TILE = 1024;
-/** Texture of one image tile, and the margin it shares with its neighbours so that filtering and
- * the first mipmaps show no seam. */
-const IMAGE_TEXTURE = 2048;
+/** Side of a tile of the image, and the margin that its texture shares with the neighbours, so that
+ * filtering and the first mipmaps show no seam. */
+const IMAGE_TILE = 512;
 const MARGIN = 8;
-const IMAGE_TILE = IMAGE_TEXTURE - 2 * MARGIN;
-/** Label pixels uploaded in one frame; a larger change is spread over frames. */
-const UPLOAD_PIXELS = 12 * 2 ** 20;
-/** Textures of a pyramid that are made in one frame, and that are kept. */
-const TILES_PER_FRAME = 8;
-const TILES_KEPT = 128;
-/** Layers of the label texture, 2 MB each; a larger image is drawn without WebGL2. */
-const MAX_LAYERS = 256;
+/** Textures of the image, or of its pyramid, that are kept, about 1.5 MB each. */
+const TILES_KEPT = 96;
+/** Milliseconds of a frame for uploads; what is left waits for the next one. */
+const UPLOAD_MS = 4;
 
 interface ImageTile {
   readonly texture: WebGLTexture;
   readonly inner: Rect;
   readonly outer: Rect;
+}
+
+interface LabelTexture {
+  readonly window: LabelWindow;
+  readonly texture: WebGLTexture;
 }
 
 type Uniforms = Record<string, WebGLUniformLocation | null>;
@@ -41,7 +41,7 @@ interface Program {
   readonly uniforms: Uniforms;
 }
 
-/** Draws with WebGL2. Throws when the canvas gives no context or the image needs too many layers. */
+/** Draws with WebGL2. Throws when the canvas gives no context. */
 export class GlRenderer implements Renderer {
   readonly kind = "webgl2";
   private readonly gl: WebGL2RenderingContext;
@@ -54,17 +54,19 @@ export class GlRenderer implements Renderer {
   private ratio = 1;
   private display: Display = DEFAULT_DISPLAY;
   private bitmap: ImageBitmap | null = null;
-  private tiles: ImageTile[] = [];
-  private preview: ImageTile[] = [];
-  private pendingTiles: Rect[] = [];
+  /** All of the image in few pixels, below the tiles. */
+  private preview: ImageTile | null = null;
+  /** From that many device pixels per image pixel on, the preview is not sharp. */
+  private previewScale = 0;
   private pyramid: Pyramid | null = null;
-  private readonly pyramidTextures = new Map<ImageBitmap, WebGLTexture>();
-  /** Tiles of the pyramid are to be uploaded in the next frame. */
-  private tilesLeft = false;
-  private labelTexture: WebGLTexture | null = null;
-  private labels: Uint16Array | null = null;
-  /** What is still to be uploaded, per layer. */
-  private readonly dirty = new Map<number, Rect>();
+  /** By tile: its number or, of a pyramid, its bitmap. The one not drawn for longest comes first. */
+  private readonly tiles = new Map<number | ImageBitmap, ImageTile>();
+  private labels: LabelMap | null = null;
+  private shown: LabelTexture | null = null;
+  /** Of another level, until it can be shown. */
+  private next: LabelTexture | null = null;
+  /** When this frame's uploads are to end. */
+  private deadline = 0;
   private palette: Palette | null = null;
 
   constructor(private readonly canvas: HTMLCanvasElement) {
@@ -78,7 +80,7 @@ export class GlRenderer implements Renderer {
     if (!gl) throw new Error("WebGL2 is not available.");
     this.gl = gl;
     this.imageProgram = compile(gl, VERTEX, IMAGE_FRAGMENT);
-    this.labelProgram = compile(gl, VERTEX, LABEL_FRAGMENT.replaceAll("TILE", String(LABEL_TILE)));
+    this.labelProgram = compile(gl, VERTEX, LABEL_FRAGMENT);
     this.corners = gl.createBuffer();
     gl.bindBuffer(gl.ARRAY_BUFFER, this.corners);
     gl.bufferData(gl.ARRAY_BUFFER, new Float32Array([0, 0, 1, 0, 0, 1, 1, 1]), gl.STATIC_DRAW);
@@ -98,73 +100,31 @@ export class GlRenderer implements Renderer {
     size: Size,
     pyramid: Pyramid | null,
   ): void {
+    const { gl } = this;
+    for (const { texture } of this.tiles.values()) gl.deleteTexture(texture);
+    this.tiles.clear();
+    if (this.preview) gl.deleteTexture(this.preview.texture);
+    this.preview = null;
     this.pyramid = pyramid;
-    for (const texture of this.pyramidTextures.values()) this.gl.deleteTexture(texture);
-    this.pyramidTextures.clear();
-    this.deleteTiles(this.tiles);
-    this.deleteTiles(this.preview);
-    this.tiles = [];
-    this.preview = [];
-    this.pendingTiles = [];
-    this.bitmap = image;
+    this.bitmap = pyramid ? null : image;
     if (size.width !== this.size.width || size.height !== this.size.height) this.dropLabels();
     this.size = size;
-    if (!image) return;
-    if (pyramid) {
-      const whole = { x: 0, y: 0, ...size };
-      const texture = this.makeTexture(image, 0, 0, image.width, image.height);
-      this.tiles = [{ texture, inner: whole, outer: whole }];
-      return;
-    }
-    if (preview) {
-      const whole = { x: 0, y: 0, ...size };
-      const texture = this.makeTexture(preview, 0, 0, preview.width, preview.height);
-      this.preview = [{ texture, inner: whole, outer: whole }];
-    }
-    for (let y = 0; y < size.height; y += IMAGE_TILE) {
-      for (let x = 0; x < size.width; x += IMAGE_TILE) {
-        this.pendingTiles.push({
-          x,
-          y,
-          width: Math.min(IMAGE_TILE, size.width - x),
-          height: Math.min(IMAGE_TILE, size.height - y),
-        });
-      }
-    }
+    const whole = pyramid ? image : preview;
+    this.previewScale = whole ? whole.width / size.width : 0;
+    if (!whole) return;
+    const rect = { x: 0, y: 0, ...size };
+    const texture = this.makeTexture(whole, 0, 0, whole.width, whole.height);
+    this.preview = { texture, inner: rect, outer: rect };
   }
 
-  setLabels(labels: Uint16Array): void {
-    const { gl, size } = this;
+  setLabels(labels: LabelMap): void {
+    this.dropLabels();
     this.labels = labels;
-    this.dropTexture();
-    const layers = this.columns * Math.ceil(size.height / LABEL_TILE);
-    if (layers > Math.min(MAX_LAYERS, gl.getParameter(gl.MAX_ARRAY_TEXTURE_LAYERS))) {
-      throw new Error("The image is too large for this graphics card.");
-    }
-    this.labelTexture = gl.createTexture();
-    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.labelTexture);
-    gl.texStorage3D(gl.TEXTURE_2D_ARRAY, 1, gl.R16UI, LABEL_TILE, LABEL_TILE, layers);
-    pointSampling(gl, gl.TEXTURE_2D_ARRAY);
-    this.labelsChanged({ x: 0, y: 0, ...size });
   }
 
   labelsChanged(rect: Rect): void {
-    const right = Math.min(rect.x + rect.width, this.size.width);
-    const bottom = Math.min(rect.y + rect.height, this.size.height);
-    const left = Math.max(rect.x, 0);
-    const top = Math.max(rect.y, 0);
-    for (let row = Math.floor(top / LABEL_TILE); row * LABEL_TILE < bottom; row += 1) {
-      for (let column = Math.floor(left / LABEL_TILE); column * LABEL_TILE < right; column += 1) {
-        const x = Math.max(left, column * LABEL_TILE);
-        const y = Math.max(top, row * LABEL_TILE);
-        const width = Math.min(right, (column + 1) * LABEL_TILE) - x;
-        const height = Math.min(bottom, (row + 1) * LABEL_TILE) - y;
-        if (width <= 0 || height <= 0) continue;
-        const layer = row * this.columns + column;
-        const both = unionRect(this.dirty.get(layer) ?? null, { x, y, width, height });
-        if (both) this.dirty.set(layer, both);
-      }
-    }
+    this.shown?.window.changed(rect);
+    this.next?.window.changed(rect);
   }
 
   setPalette(palette: Palette): void {
@@ -183,30 +143,35 @@ export class GlRenderer implements Renderer {
     // Each assignment makes another drawing buffer, also of the same size.
     if (this.canvas.width !== width) this.canvas.width = width;
     if (this.canvas.height !== height) this.canvas.height = height;
+    this.dropTextures();
   }
 
   draw(camera: Camera): boolean {
     const { gl, canvas, display } = this;
-    const more = this.upload();
-    this.tilesLeft = false;
+    this.deadline = performance.now() + UPLOAD_MS;
+    if (this.palette) this.uploadPalette(this.palette);
+    const device = {
+      scale: camera.scale * this.ratio,
+      x: camera.x * this.ratio,
+      y: camera.y * this.ratio,
+    };
+    const labelsLeft = display.showRegions && this.updateLabels(device);
+    let tilesLeft = false;
     gl.viewport(0, 0, canvas.width, canvas.height);
     gl.clearColor(0, 0, 0, 0);
     gl.clear(gl.COLOR_BUFFER_BIT);
     gl.bindBuffer(gl.ARRAY_BUFFER, this.corners);
-    if (display.showImage) this.drawImage(camera);
-    if (display.showRegions && this.labelTexture) this.drawLabels(camera);
-    return more || this.tilesLeft;
+    if (display.showImage) tilesLeft = this.drawImage(camera);
+    if (display.showRegions) this.drawLabels(device);
+    return labelsLeft || tilesLeft;
   }
 
   destroy(): void {
     this.gl.getExtension("WEBGL_lose_context")?.loseContext();
   }
 
-  private get columns(): number {
-    return Math.ceil(this.size.width / LABEL_TILE);
-  }
-
-  private drawImage(camera: Camera): void {
+  /** True when tiles are left for the next frame. */
+  private drawImage(camera: Camera): boolean {
     const { gl, display } = this;
     const { program, uniforms } = this.imageProgram;
     gl.useProgram(program);
@@ -217,67 +182,179 @@ export class GlRenderer implements Renderer {
     gl.uniform1i(uniforms.u_image ?? null, 0);
     gl.activeTexture(gl.TEXTURE0);
     const filter = camera.scale >= NEAREST_FROM ? gl.NEAREST : gl.LINEAR;
-    for (const { texture, inner, outer } of [
-      ...this.preview,
-      ...this.tiles,
-      ...this.pyramidTiles(camera),
-    ]) {
-      if (!this.onScreen(inner, camera)) continue;
+    const { tiles, complete } = this.pyramid
+      ? this.pyramidTiles(this.pyramid, camera)
+      : this.bitmapTiles(camera);
+    for (const { texture, inner, outer } of this.preview ? [this.preview, ...tiles] : tiles) {
       gl.bindTexture(gl.TEXTURE_2D, texture);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, filter);
       gl.uniform4f(uniforms.u_rect ?? null, inner.x, inner.y, inner.width, inner.height);
       gl.uniform4f(uniforms.u_texture ?? null, outer.x, outer.y, outer.width, outer.height);
       gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
     }
+    return !complete;
   }
 
-  /** Textures of the pyramid's tiles on the screen; a few new ones in each frame. */
-  private pyramidTiles(camera: Camera): ImageTile[] {
-    const { pyramid, pyramidTextures, screen, ratio } = this;
-    if (!pyramid) return [];
+  /** Tiles of the image on the screen, where the preview is not sharp. */
+  private bitmapTiles(camera: Camera): { tiles: ImageTile[]; complete: boolean } {
+    const { bitmap, size, screen, ratio } = this;
     const tiles: ImageTile[] = [];
-    let budget = TILES_PER_FRAME;
-    for (const { rect, bitmap } of pyramid.visible(camera, screen, ratio)) {
-      let texture = pyramidTextures.get(bitmap);
-      if (!texture) {
-        if (budget === 0) {
-          this.tilesLeft = true;
-          continue;
-        }
-        budget -= 1;
-        texture = this.makeTexture(bitmap, 0, 0, bitmap.width, bitmap.height);
+    let complete = true;
+    if (!bitmap || camera.scale * ratio <= this.previewScale) return { tiles, complete };
+    const range = (offset: number, length: number, extent: number) => [
+      Math.max(0, Math.floor(-offset / camera.scale / IMAGE_TILE)),
+      Math.min(
+        Math.ceil(extent / IMAGE_TILE),
+        Math.ceil((length - offset) / camera.scale / IMAGE_TILE),
+      ),
+    ];
+    const [left, right] = range(camera.x, screen.width, size.width);
+    const [top, bottom] = range(camera.y, screen.height, size.height);
+    const across = Math.ceil(size.width / IMAGE_TILE);
+    for (let row = top!; row < bottom!; row += 1) {
+      for (let column = left!; column < right!; column += 1) {
+        const tile = this.tile(row * across + column, () => {
+          const x = Math.max(0, column * IMAGE_TILE - MARGIN);
+          const y = Math.max(0, row * IMAGE_TILE - MARGIN);
+          const width = Math.min(size.width, (column + 1) * IMAGE_TILE + MARGIN) - x;
+          const height = Math.min(size.height, (row + 1) * IMAGE_TILE + MARGIN) - y;
+          return {
+            texture: this.makeTexture(bitmap, x, y, width, height),
+            inner: {
+              x: column * IMAGE_TILE,
+              y: row * IMAGE_TILE,
+              width: Math.min(IMAGE_TILE, size.width - column * IMAGE_TILE),
+              height: Math.min(IMAGE_TILE, size.height - row * IMAGE_TILE),
+            },
+            outer: { x, y, width, height },
+          };
+        });
+        if (tile) tiles.push(tile);
+        else complete = false;
       }
-      pyramidTextures.delete(bitmap);
-      pyramidTextures.set(bitmap, texture);
-      tiles.push({ texture, inner: rect, outer: rect });
     }
-    for (const [bitmap, texture] of pyramidTextures) {
-      if (pyramidTextures.size <= Math.max(TILES_KEPT, tiles.length)) break;
-      pyramidTextures.delete(bitmap);
+    this.dropTiles(tiles.length);
+    return { tiles, complete };
+  }
+
+  /** Tiles of the pyramid on the screen that are loaded. */
+  private pyramidTiles(
+    pyramid: Pyramid,
+    camera: Camera,
+  ): { tiles: ImageTile[]; complete: boolean } {
+    const tiles: ImageTile[] = [];
+    let complete = true;
+    for (const { rect, bitmap } of pyramid.visible(camera, this.screen, this.ratio)) {
+      const tile = this.tile(bitmap, () => ({
+        texture: this.makeTexture(bitmap, 0, 0, bitmap.width, bitmap.height),
+        inner: rect,
+        outer: rect,
+      }));
+      if (tile) tiles.push(tile);
+      else complete = false;
+    }
+    this.dropTiles(tiles.length);
+    return { tiles, complete };
+  }
+
+  /** A tile that is there or is made now; null where this frame has no time for it. */
+  private tile(key: number | ImageBitmap, make: () => ImageTile): ImageTile | null {
+    let tile = this.tiles.get(key);
+    if (!tile && performance.now() > this.deadline) return null;
+    tile ??= make();
+    this.tiles.delete(key);
+    this.tiles.set(key, tile);
+    return tile;
+  }
+
+  private dropTiles(needed: number): void {
+    for (const [key, { texture }] of this.tiles) {
+      if (this.tiles.size <= Math.max(TILES_KEPT, needed)) break;
+      this.tiles.delete(key);
       this.gl.deleteTexture(texture);
     }
-    return tiles;
   }
 
-  private drawLabels(camera: Camera): void {
+  /** Brings the labels on the screen into a texture; true when some are left. */
+  private updateLabels(device: Camera): boolean {
+    const { labels } = this;
+    if (!labels) return false;
+    const level = labelLevel(device.scale);
+    const late = () => performance.now() > this.deadline;
+    if (this.shown?.window.level === level) {
+      this.deleteLabels(this.next);
+      this.next = null;
+      return !this.fillLabels(this.shown, device, late);
+    }
+    if (this.next?.window.level !== level) {
+      this.deleteLabels(this.next);
+      this.next = this.makeLabels(new LabelWindow(labels, level, this.device));
+    }
+    const complete = this.fillLabels(this.next, device, late);
+    if (complete) {
+      this.deleteLabels(this.shown);
+      this.shown = this.next;
+      this.next = null;
+    } else if (this.shown) this.fillLabels(this.shown, device, () => true);
+    return !complete;
+  }
+
+  private makeLabels(window: LabelWindow): LabelTexture {
+    const { gl } = this;
+    const texture = gl.createTexture();
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+    gl.texStorage2D(gl.TEXTURE_2D, 1, gl.R16UI, window.size.height, window.size.width);
+    pointSampling(gl, gl.TEXTURE_2D);
+    return { window, texture };
+  }
+
+  private fillLabels(
+    { window, texture }: LabelTexture,
+    device: Camera,
+    late: () => boolean,
+  ): boolean {
+    const { gl } = this;
+    gl.activeTexture(gl.TEXTURE0);
+    gl.bindTexture(gl.TEXTURE_2D, texture);
+    unpack(gl, 0, 0, 0);
+    const put: Upload = (x, y, { width, height }, texels) => {
+      const { RED_INTEGER, UNSIGNED_SHORT } = gl;
+      gl.texSubImage2D(gl.TEXTURE_2D, 0, y, x, height, width, RED_INTEGER, UNSIGNED_SHORT, texels);
+    };
+    return window.update(device, this.device, put, late);
+  }
+
+  private drawLabels(device: Camera): void {
     const { gl, display, size } = this;
+    const found = this.shown ?? this.next;
+    if (!found) return;
+    const { window, texture } = found;
+    const parts = window.parts(device, this.device);
+    if (parts.length === 0) return;
     const { program, uniforms } = this.labelProgram;
     gl.useProgram(program);
-    this.setCamera(uniforms, camera);
+    gl.uniform3f(uniforms.u_view ?? null, device.scale, device.x, device.y);
+    gl.uniform2f(uniforms.u_screen ?? null, this.device.width, this.device.height);
     gl.activeTexture(gl.TEXTURE0);
-    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.labelTexture);
+    gl.bindTexture(gl.TEXTURE_2D, texture);
     gl.activeTexture(gl.TEXTURE1);
     gl.bindTexture(gl.TEXTURE_2D, this.paletteTexture);
+    const origin = window.origin(device);
     gl.uniform1i(uniforms.u_labels ?? null, 0);
     gl.uniform1i(uniforms.u_palette ?? null, 1);
     gl.uniform2i(uniforms.u_size ?? null, size.width, size.height);
-    gl.uniform1i(uniforms.u_tiles ?? null, this.columns);
-    gl.uniform1f(uniforms.u_scale ?? null, camera.scale * this.ratio);
+    gl.uniform1i(uniforms.u_level ?? null, window.level);
+    gl.uniform2i(uniforms.u_ring ?? null, window.size.width, window.size.height);
+    gl.uniform2i(uniforms.u_origin ?? null, origin.x, origin.y);
+    gl.uniform1f(uniforms.u_scale ?? null, device.scale);
     gl.uniform1f(uniforms.u_ratio ?? null, this.ratio);
     gl.uniform1f(uniforms.u_opacity ?? null, display.opacity);
     gl.uniform1i(uniforms.u_outlineOnly ?? null, display.outlineOnly ? 1 : 0);
-    gl.uniform4f(uniforms.u_rect ?? null, 0, 0, size.width, size.height);
-    gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+    for (const { x, y, width, height } of parts) {
+      gl.uniform4f(uniforms.u_rect ?? null, x, y, width, height);
+      gl.drawArrays(gl.TRIANGLE_STRIP, 0, 4);
+    }
   }
 
   private setCamera(uniforms: Uniforms, camera: Camera): void {
@@ -286,34 +363,9 @@ export class GlRenderer implements Renderer {
     gl.uniform2f(uniforms.u_screen ?? null, canvas.width, canvas.height);
   }
 
-  private onScreen(rect: Rect, camera: Camera): boolean {
-    const x = rect.x * camera.scale + camera.x;
-    const y = rect.y * camera.scale + camera.y;
-    return (
-      x < this.screen.width &&
-      y < this.screen.height &&
-      x + rect.width * camera.scale > 0 &&
-      y + rect.height * camera.scale > 0
-    );
-  }
-
-  /** Sends what changed to the graphics card; true when some is left for the next frame. */
-  private upload(): boolean {
-    if (this.palette) this.uploadPalette(this.palette);
-    const inner = this.pendingTiles.shift();
-    if (inner) this.uploadTile(inner);
-    else if (this.preview.length > 0) {
-      this.deleteTiles(this.preview);
-      this.preview = [];
-    }
-    let budget = UPLOAD_PIXELS;
-    for (const [layer, rect] of this.dirty) {
-      if (budget <= 0) break;
-      this.uploadLabels(layer, rect);
-      this.dirty.delete(layer);
-      budget -= rect.width * rect.height;
-    }
-    return this.pendingTiles.length > 0 || this.dirty.size > 0;
+  /** The canvas, device pixels. */
+  private get device(): Size {
+    return { width: this.canvas.width, height: this.canvas.height };
   }
 
   private uploadPalette(palette: Palette): void {
@@ -324,17 +376,6 @@ export class GlRenderer implements Renderer {
     const side = PALETTE_SIDE;
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, side, side, gl.RGBA, gl.UNSIGNED_BYTE, palette);
     this.palette = null;
-  }
-
-  private uploadTile(inner: Rect): void {
-    const { bitmap, size } = this;
-    if (!bitmap) return;
-    const x = Math.max(0, inner.x - MARGIN);
-    const y = Math.max(0, inner.y - MARGIN);
-    const width = Math.min(size.width, inner.x + inner.width + MARGIN) - x;
-    const height = Math.min(size.height, inner.y + inner.height + MARGIN) - y;
-    const texture = this.makeTexture(bitmap, x, y, width, height);
-    this.tiles.push({ texture, inner, outer: { x, y, width, height } });
   }
 
   /** A mipmapped texture of one window of a picture. */
@@ -360,41 +401,20 @@ export class GlRenderer implements Renderer {
     return texture;
   }
 
-  private deleteTiles(tiles: readonly ImageTile[]): void {
-    for (const { texture } of tiles) this.gl.deleteTexture(texture);
-  }
-
-  private uploadLabels(layer: number, rect: Rect): void {
-    const { gl, labels, size } = this;
-    if (!labels || !this.labelTexture) return;
-    gl.activeTexture(gl.TEXTURE0);
-    gl.bindTexture(gl.TEXTURE_2D_ARRAY, this.labelTexture);
-    unpack(gl, size.width, 0, 0);
-    gl.texSubImage3D(
-      gl.TEXTURE_2D_ARRAY,
-      0,
-      rect.x % LABEL_TILE,
-      rect.y % LABEL_TILE,
-      layer,
-      rect.width,
-      rect.height,
-      1,
-      gl.RED_INTEGER,
-      gl.UNSIGNED_SHORT,
-      labels,
-      rect.y * size.width + rect.x,
-    );
-  }
-
   private dropLabels(): void {
     this.labels = null;
-    this.dropTexture();
+    this.dropTextures();
   }
 
-  private dropTexture(): void {
-    if (this.labelTexture) this.gl.deleteTexture(this.labelTexture);
-    this.labelTexture = null;
-    this.dirty.clear();
+  private dropTextures(): void {
+    this.deleteLabels(this.shown);
+    this.deleteLabels(this.next);
+    this.shown = null;
+    this.next = null;
+  }
+
+  private deleteLabels(labels: LabelTexture | null): void {
+    if (labels) this.gl.deleteTexture(labels.texture);
   }
 }
 

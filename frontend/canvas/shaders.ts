@@ -43,12 +43,14 @@ void main() {
 export const LABEL_FRAGMENT = `#version 300 es
 precision highp float;
 precision highp int;
-precision highp usampler2DArray;
+precision highp usampler2D;
 in vec2 v_pixel;
-uniform usampler2DArray u_labels;
+uniform usampler2D u_labels; // a ring (label_window.ts), x and y exchanged
 uniform sampler2D u_palette;
 uniform ivec2 u_size;
-uniform int u_tiles;     // tiles in a row
+uniform int u_level;     // a texel is 2^level image pixels
+uniform ivec2 u_ring;    // size of the ring, texels
+uniform ivec2 u_origin;  // of the texel at the ring's start, at or before the first one shown
 uniform float u_scale;   // device pixels per image pixel
 uniform float u_ratio;   // device pixels per CSS pixel
 uniform float u_opacity;
@@ -62,7 +64,9 @@ const int HIGHLIGHTED = 4;
 uint slotAt(vec2 pixel) {
   ivec2 p = ivec2(floor(pixel));
   if (p.x < 0 || p.y < 0 || p.x >= u_size.x || p.y >= u_size.y) return 0u;
-  return texelFetch(u_labels, ivec3(p & (TILE - 1), (p.y / TILE) * u_tiles + p.x / TILE), 0).r;
+  ivec2 t = (p >> u_level) - u_origin;
+  t += ivec2(lessThan(t, ivec2(0))) * u_ring - ivec2(greaterThanEqual(t, u_ring)) * u_ring;
+  return texelFetch(u_labels, t.yx, 0).r;
 }
 
 vec4 entry(uint slot) {

@@ -1,3 +1,4 @@
+import type { LabelMap } from "../core/labelmap";
 import type { Rect, Size } from "../core/types";
 import { drawMarks, type Mark } from "./marks";
 import { DEFAULT_DISPLAY, type Display, type Palette, type Renderer } from "./renderer";
@@ -58,7 +59,7 @@ export class Stage {
   private preview: ImageBitmap | null = null;
   private pyramid: Pyramid | null = null;
   private size: Size = { width: 1, height: 1 };
-  private labels: Uint16Array | null = null;
+  private labels: LabelMap | null = null;
   private palette: Palette | null = null;
   private display: Display = DEFAULT_DISPLAY;
 
@@ -103,13 +104,9 @@ export class Stage {
     this.invalidate();
   }
 
-  setLabels(labels: Uint16Array): void {
+  setLabels(labels: LabelMap): void {
     this.labels = labels;
-    try {
-      this.renderer.setLabels(labels);
-    } catch {
-      this.replaceRenderer("2d");
-    }
+    this.renderer.setLabels(labels);
     this.invalidate();
   }
 

@@ -1,12 +1,12 @@
 import { Gesture } from "./gesture";
 import { DEFAULT_HISTORY_BYTES, History, type Patch } from "./history";
+import type { LabelMap } from "./labelmap";
+import { geometryMask, type LoadedPixels, loadPixels } from "./loading";
 import { Mask } from "./mask";
-import { rasterize } from "./rasterize";
 import { Store } from "./store";
 import type {
   Attribute,
   Change,
-  Geometry,
   ProjectKind,
   Proposal,
   ProposalState,
@@ -26,8 +26,8 @@ export interface DocumentOptions {
   readonly regions?: readonly StoredRegion[];
   readonly proposals?: readonly Proposal[];
   readonly dismissed?: readonly number[];
-  /** Masks of `regions` by UUID, where they were decoded beforehand (by a worker). */
-  readonly masks?: ReadonlyMap<string, Mask>;
+  /** Of `regions` in `loadingOrder`, where a worker has made them beforehand. */
+  readonly pixels?: LoadedPixels;
   /** Default 256 MB. */
   readonly maxHistoryBytes?: number;
 }
@@ -58,14 +58,22 @@ export class Document {
     this.newUuid = options.newUuid;
     this.proposals = options.proposals ?? [];
     this.history = new History(options.maxHistoryBytes ?? DEFAULT_HISTORY_BYTES);
-    this.store = new Store(this.size, this.exclusive);
+    const regions = loadingOrder(this.kind, options.regions ?? []);
+    const pixels =
+      options.pixels ??
+      loadPixels(
+        this.size,
+        this.exclusive,
+        regions.map(({ geometry }) => geometry),
+      );
+    this.store = new Store(this.exclusive, pixels.labels);
     for (const id of options.dismissed ?? []) this.store.marks.set(id, "dismissed");
-    this.load(options.regions ?? [], options.masks);
+    this.load(regions, pixels);
   }
 
-  /** The label map, row-major: 0 = nothing, else the slot of the front-most region. Read only. */
-  get labels(): Uint16Array {
-    return this.store.labels.data;
+  /** At every pixel 0 = nothing, else the slot of the front-most region. Read only. */
+  get labels(): LabelMap {
+    return this.store.labels;
   }
 
   /** Back to front. */
@@ -207,27 +215,18 @@ export class Document {
     return () => this.listeners.delete(listener);
   }
 
-  private load(regions: readonly StoredRegion[], masks?: ReadonlyMap<string, Mask>): void {
-    const tiles = new Set<number>();
-    let taken = new Mask(this.size);
-    for (const { geometry, ...fields } of [...regions].reverse()) {
-      let mask = masks?.get(fields.uuid) ?? geometryMask(geometry, this.size);
-      if (this.exclusive) {
-        // Stored ones never overlap; those that wait to be sent may.
-        mask = mask.subtract(taken);
-        taken = taken.union(mask);
-      }
+  private load(regions: readonly StoredRegion[], pixels: LoadedPixels): void {
+    regions.forEach(({ geometry, ...fields }, i) => {
+      const { mask, bbox, area } = pixels.regions[i]!;
       this.store.masks.set(fields.uuid, mask);
       this.store.put(fields.uuid, {
         ...fields,
         slot: this.store.freeSlot(),
         geometry: this.exclusive || geometry.type === "mask" ? { type: "mask" } : geometry,
-        bbox: mask.bbox(),
-        area: mask.area(),
+        bbox,
+        area,
       });
-      for (const index of mask.tiles.keys()) tiles.add(index);
-    }
-    this.store.draw(tiles);
+    });
   }
 
   private apply(patch: Patch, side: "before" | "after"): void {
@@ -264,9 +263,7 @@ export class Document {
   }
 }
 
-/** The pixels of a geometry. Throws RleError. */
-export function geometryMask(geometry: Geometry, size: Size): Mask {
-  return geometry.type === "mask"
-    ? Mask.fromCounts(size, geometry.counts)
-    : rasterize(geometry.polygons, size);
+/** Regions in the order of `DocumentOptions.pixels`: back to front where they may overlap. */
+export function loadingOrder(kind: ProjectKind, regions: readonly StoredRegion[]): StoredRegion[] {
+  return kind === "instance" ? [...regions].sort((a, b) => a.order - b.order) : [...regions];
 }

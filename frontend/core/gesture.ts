@@ -1,6 +1,6 @@
 import { defaults } from "./attributes";
 import type { Patch, ProposalEdit, RegionEdit } from "./history";
-import { Mask, MaskWriter } from "./mask";
+import { FULL, Mask, MaskWriter, tileRect } from "./mask";
 import { rasterize } from "./rasterize";
 import { EMPTY_RECT, intersects, unionRect } from "./rect";
 import { Spans } from "./spans";
@@ -135,7 +135,7 @@ export class Gesture {
   paint(uuid: string, spans: Spans | Mask, locks?: Locks): void {
     this.check();
     this.becomeMask(uuid);
-    this.paintSpans(uuid, toSpans(spans), locks);
+    this.paintPixels(uuid, spans, locks);
     this.emit(false);
   }
 
@@ -144,7 +144,7 @@ export class Gesture {
     this.check();
     if (uuid === null) {
       if (!this.store.exclusive) throw new Error("Choose the region to erase from.");
-      this.paintSpans(null, toSpans(spans), locks);
+      this.paintPixels(null, spans, locks);
     } else {
       this.becomeMask(uuid);
       if (spans instanceof Mask) this.eraseMask(uuid, spans);
@@ -319,40 +319,50 @@ export class Gesture {
   }
 
   /** Gives pixels to a region or, with null in an exclusive project, to none. */
-  private paintSpans(uuid: string | null, spans: Spans, locks?: Locks): void {
-    const { data, size } = this.store.labels;
-    const { exclusive, rank } = this.store;
+  private paintPixels(uuid: string | null, pixels: Spans | Mask, locks?: Locks): void {
+    const { exclusive, labels, rank } = this.store;
     const slot = uuid === null ? 0 : this.region(uuid).slot;
     const mine = uuid === null ? null : this.writer(uuid);
     const writers: MaskWriter[] = [];
+    const spans = pixels instanceof Mask ? this.paintTiles(slot, mine, pixels, locks) : pixels;
     for (let i = 0; i < spans.length * 3; i += 3) {
       const x = spans.data[i]!;
       const end = spans.data[i + 2]!;
       for (let y = spans.data[i + 1]!; y < end; ) {
         const start = y;
-        const first = y * size.width + x;
-        const there = data[first]!;
-        let at = first;
-        do {
-          y++;
-          at += size.width;
-        } while (y < end && data[at] === there);
+        const there = labels.get(x, y);
+        y = labels.runEnd(x, y, end);
         if (there === slot || (locks && !locks[there])) continue;
         mine?.set(x, start, y);
         if (exclusive && there !== 0) {
           writers[there] ??= this.writer(this.store.uuidOf(there)!);
           writers[there].clear(x, start, y);
         }
-        if (exclusive || rank[slot]! > rank[there]!) {
-          for (let pixel = first; pixel < at; pixel += size.width) data[pixel] = slot;
-        }
+        if (exclusive || rank[slot]! > rank[there]!) labels.fill(x, start, y, slot);
       }
     }
     this.spread(spans.bounds());
   }
 
+  /** Whole tiles with one label are changed as such; returns what is left of `mask`. */
+  private paintTiles(slot: number, mine: MaskWriter | null, mask: Mask, locks?: Locks): Spans {
+    const { exclusive, labels, rank, size } = this.store;
+    const rest = new Map(mask.tiles);
+    for (const [index, tile] of mask.tiles) {
+      const there = labels.plainAt(index);
+      if (tile !== FULL || there === null) continue;
+      rest.delete(index);
+      if (there === slot || (locks && !locks[there])) continue;
+      mine?.setTile(index, true);
+      if (exclusive && there !== 0) this.writer(this.store.uuidOf(there)!).setTile(index, false);
+      if (exclusive || rank[slot]! > rank[there]!) labels.drawTile(index, FULL, slot);
+      this.spread(tileRect(index, size));
+    }
+    return Spans.fromMask(new Mask(size, rest));
+  }
+
   private eraseSpans(uuid: string, spans: Spans): void {
-    const { data, size } = this.store.labels;
+    const { labels } = this.store;
     const bounds = spans.bounds();
     if (!bounds) return;
     const { slot } = this.region(uuid);
@@ -362,13 +372,22 @@ export class Gesture {
       .filter((r) => r.slot !== slot && (this.before.has(r.uuid) || intersects(r.bbox, bounds)))
       .map((r) => ({ slot: r.slot, mask: this.store.mask(r.uuid) }))
       .reverse();
+    const under = (x: number, y: number) => below.find(({ mask }) => mask.has(x, y))?.slot ?? 0;
     for (let i = 0; i < spans.length * 3; i += 3) {
       const [x, y0, y1] = [spans.data[i]!, spans.data[i + 1]!, spans.data[i + 2]!];
       writer.clear(x, y0, y1);
-      for (let y = y0; y < y1; y++) {
-        const at = y * size.width + x;
-        if (data[at] !== slot) continue;
-        data[at] = below.find(({ mask }) => mask.has(x, y))?.slot ?? 0;
+      for (let y = y0; y < y1; ) {
+        const end = labels.runEnd(x, y, y1);
+        if (labels.get(x, y) !== slot) {
+          y = end;
+          continue;
+        }
+        for (let from = y; y < end; from = y) {
+          const next = under(x, y);
+          do y++;
+          while (y < end && under(x, y) === next);
+          labels.fill(x, from, y, next);
+        }
       }
     }
     this.spread(bounds);
@@ -381,7 +400,7 @@ export class Gesture {
   private replacePixels(uuid: string, mask: Mask, locks?: Locks): void {
     const old = this.mask(uuid);
     this.eraseMask(uuid, old.subtract(mask));
-    this.paintSpans(uuid, Spans.fromMask(mask.subtract(old)), locks);
+    this.paintPixels(uuid, mask.subtract(old), locks);
   }
 
   /** What of a mask belongs to no region. */
@@ -411,8 +430,4 @@ export class Gesture {
     }
     this.host.emit(change);
   }
-}
-
-function toSpans(pixels: Spans | Mask): Spans {
-  return pixels instanceof Mask ? Spans.fromMask(pixels) : pixels;
 }

@@ -1,74 +1,203 @@
-import { eachBitRun, FULL, TILE, type Tile, tileColumns, tileRect } from "./mask";
-import type { Size } from "./types";
+import { eachBitRun, FULL, TILE, type Tile, tileColumns } from "./mask";
+import type { Rect, Size } from "./types";
+
+const PIXELS = TILE * TILE;
+/** A tile is one texel then. */
+export const MAX_LEVEL = 6;
+
+/** Tiles with pixels of more than one label, one after the other, for sending from a worker. */
+export interface PackedLabels {
+  readonly size: Size;
+  readonly plain: Uint16Array;
+  readonly indices: Int32Array;
+  readonly pixels: Uint16Array;
+}
 
 /**
- * The picture of all regions: row-major, 0 = nothing, else the slot of the front-most region. It is
- * drawn as a texture with a palette look-up, so colours and visibility cost nothing here.
+ * The picture of all regions: at each pixel 0 = nothing, else the slot of the front-most region.
+ * Kept as the tiles of masks (`mask.ts`) are, with the same indices: 64×64 pixels, column by column,
+ * and nothing but its label for a tile that has only one, so memory follows the borders of regions
+ * and not the size of the image.
  */
 export class LabelMap {
-  readonly data: Uint16Array;
-  private readonly columns: number;
+  readonly columns: number;
+  /** The label of tiles that have only one. */
+  private readonly plain: Uint16Array;
+  /** The others: pixel (x, y) of the tile is at 64 x + y. */
+  private readonly tiles: (Uint16Array | null)[];
 
   constructor(readonly size: Size) {
-    this.data = new Uint16Array(size.width * size.height);
     this.columns = tileColumns(size);
+    const count = this.columns * Math.ceil(size.height / TILE);
+    this.plain = new Uint16Array(count);
+    this.tiles = new Array<Uint16Array | null>(count).fill(null);
+  }
+
+  /** The tiles share the memory of `packed`. */
+  static unpack({ size, plain, indices, pixels }: PackedLabels): LabelMap {
+    const labels = new LabelMap(size);
+    labels.plain.set(plain);
+    indices.forEach((index, i) => {
+      labels.tiles[index] = pixels.subarray(i * PIXELS, (i + 1) * PIXELS);
+    });
+    return labels;
+  }
+
+  pack(): PackedLabels {
+    const found: number[] = [];
+    this.tiles.forEach((tile, index) => {
+      if (tile) found.push(index);
+    });
+    const pixels = new Uint16Array(found.length * PIXELS);
+    found.forEach((index, i) => {
+      pixels.set(this.tiles[index]!, i * PIXELS);
+    });
+    return { size: this.size, plain: this.plain, indices: Int32Array.from(found), pixels };
   }
 
   /** 0 outside of the image. Whole or float pixels. */
   at(x: number, y: number): number {
     const { width, height } = this.size;
     const [px, py] = [Math.floor(x), Math.floor(y)];
-    return px < 0 || py < 0 || px >= width || py >= height ? 0 : this.data[py * width + px]!;
+    return px < 0 || py < 0 || px >= width || py >= height ? 0 : this.get(px, py);
+  }
+
+  /** Of a whole pixel inside of the image. */
+  get(x: number, y: number): number {
+    const index = (y >> 6) * this.columns + (x >> 6);
+    const tile = this.tiles[index];
+    return tile ? tile[((x & 63) << 6) | (y & 63)]! : this.plain[index]!;
+  }
+
+  /** The label of all of a tile; null where it has more than one. */
+  plainAt(index: number): number | null {
+    return this.tiles[index] ? null : this.plain[index]!;
+  }
+
+  /** The first row after y, at most `end`, with another label than (x, y) has. */
+  runEnd(x: number, y: number, end: number): number {
+    const label = this.get(x, y);
+    const base = (x & 63) << 6;
+    for (let at = y; at < end; ) {
+      const index = (at >> 6) * this.columns + (x >> 6);
+      const stop = Math.min(end, (at | 63) + 1);
+      const tile = this.tiles[index];
+      if (!tile) {
+        if (this.plain[index] !== label) return at;
+        at = stop;
+        continue;
+      }
+      for (; at < stop; at++) if (tile[base | (at & 63)] !== label) return at;
+    }
+    return end;
+  }
+
+  /** Sets (x, y0…y1−1), inside of the image. */
+  fill(x: number, y0: number, y1: number, slot: number): void {
+    const base = (x & 63) << 6;
+    for (let y = y0; y < y1; ) {
+      const index = (y >> 6) * this.columns + (x >> 6);
+      const stop = Math.min(y1, (y | 63) + 1);
+      const start = base | (y & 63);
+      if (this.tiles[index] || this.plain[index] !== slot) {
+        this.open(index).fill(slot, start, start + stop - y);
+      }
+      y = stop;
+    }
   }
 
   clearTile(index: number): void {
-    const { x, y, width, height } = tileRect(index, this.size);
-    for (let row = y; row < y + height; row++) {
-      const start = row * this.size.width + x;
-      this.data.fill(0, start, start + width);
-    }
+    this.tiles[index] = null;
+    this.plain[index] = 0;
   }
 
   drawTile(index: number, tile: Tile, slot: number): void {
-    const { data } = this;
-    const { width } = this.size;
-    const tx = index % this.columns;
-    const origin = Math.floor(index / this.columns) * TILE * width + tx * TILE;
     if (tile === FULL) {
-      for (let row = 0; row < TILE; row++) {
-        data.fill(slot, origin + row * width, origin + row * width + TILE);
-      }
+      this.tiles[index] = null;
+      this.plain[index] = slot;
       return;
     }
-    // Tiles run down columns, the label map along rows: turned block by block, so that pixels are
-    // written one after the other.
-    for (let half = 0; half < 2; half++) {
-      for (let left = 0; left < TILE; left += 32) {
-        for (let x = 0; x < 32; x++) block[x] = tile[2 * (left + x) + half]!;
-        transpose(block);
-        for (let y = 0; y < 32; y++) {
-          const start = origin + (half * 32 + y) * width + left;
-          eachBitRun(block[y]!, (from, to) => {
-            for (let x = start + from; x < start + to; x++) data[x] = slot;
-          });
+    const mine = this.open(index);
+    for (let w = 0; w < tile.length; w++) {
+      const word = tile[w]!;
+      if (word === 0) continue;
+      const base = w << 5;
+      eachBitRun(word, (from, to) => {
+        for (let at = base + from; at < base + to; at++) mine[at] = slot;
+      });
+    }
+  }
+
+  /**
+   * Labels at every 2^level-th pixel: texel (x, y) is the pixel in the middle of the 2^level ×
+   * 2^level pixels that begin at (x, y) · 2^level, or the last one of the image. `window` in texels, with its start inside of the
+   * image; written to `out` column by column. False when all are 0.
+   */
+  sample(level: number, window: Rect, out: Uint16Array): boolean {
+    const { width, height, x: left, y: top } = window;
+    const per = TILE >> level;
+    const middle = (1 << level) >> 1;
+    const rows = Math.ceil(this.size.height / TILE);
+    let any = false;
+    for (let x = left; x < left + width; ) {
+      const tx = Math.floor(x / per);
+      const right = Math.min(left + width, (tx + 1) * per);
+      for (let y = top; y < top + height; ) {
+        const ty = Math.floor(y / per);
+        const bottom = Math.min(top + height, (ty + 1) * per);
+        const index = ty * this.columns + tx;
+        const inside = tx < this.columns && ty < rows;
+        const tile = inside ? this.tiles[index] : null;
+        const label = inside ? this.plain[index]! : 0;
+        any ||= tile !== null || label !== 0;
+        const lastColumn = Math.min(TILE, this.size.width - tx * TILE) - 1;
+        const lastRow = Math.min(TILE, this.size.height - ty * TILE) - 1;
+        for (let column = x; column < right; column++) {
+          const at = (column - left) * height - top;
+          if (!tile) {
+            out.fill(label, at + y, at + bottom);
+            continue;
+          }
+          const base = Math.min(((column - tx * per) << level) + middle, lastColumn) << 6;
+          for (let row = y; row < bottom; row++) {
+            const inTile = ((row - ty * per) << level) + middle;
+            out[at + row] = tile[base | (inTile > lastRow ? lastRow : inTile)]!;
+          }
+        }
+        y = bottom;
+      }
+      x = right;
+    }
+    return any;
+  }
+
+  /** The first pixel with that label in reading order, from (x, y) on; null when there is none. */
+  find(slot: number, x: number, y: number): { x: number; y: number } | null {
+    const { width, height } = this.size;
+    for (let row = y, from = x; row < height; row++, from = 0) {
+      for (let column = from; column < width; ) {
+        const index = (row >> 6) * this.columns + (column >> 6);
+        const stop = Math.min(width, (column | 63) + 1);
+        if (!this.tiles[index]) {
+          if (this.plain[index] === slot) return { x: column, y: row };
+          column = stop;
+          continue;
+        }
+        for (; column < stop; column++) {
+          if (this.get(column, row) === slot) return { x: column, y: row };
         }
       }
     }
+    return null;
   }
-}
 
-const block = new Uint32Array(32);
-
-/** Swaps rows and columns of 32×32 bits, by halves, quarters, … (Warren, Hacker's Delight, 7-3). */
-function transpose(bits: Uint32Array): void {
-  let mask = 0x0000ffff;
-  for (let step = 16; step > 0; step >>= 1) {
-    for (let low = 0; low < 32; low = ((low | step) + 1) & ~step) {
-      const high = low | step;
-      const swap = ((bits[low]! >>> step) ^ bits[high]!) & mask;
-      bits[high]! ^= swap;
-      bits[low]! ^= swap << step;
+  private open(index: number): Uint16Array {
+    let tile = this.tiles[index];
+    if (!tile) {
+      tile = new Uint16Array(PIXELS);
+      if (this.plain[index]) tile.fill(this.plain[index]!);
+      this.tiles[index] = tile;
     }
-    mask ^= mask << (step >> 1);
+    return tile;
   }
 }

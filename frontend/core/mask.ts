@@ -35,13 +35,20 @@ export interface PackedMask {
  */
 export class Mask {
   readonly columns: number;
+  private held: Map<number, Tile> | PackedMask;
 
   constructor(
     readonly size: Size,
-    /** By index = row of tiles * columns + column of tiles. */
-    readonly tiles: Map<number, Tile> = new Map(),
+    tiles: Map<number, Tile> = new Map(),
   ) {
     this.columns = tileColumns(size);
+    this.held = tiles;
+  }
+
+  /** By index = row of tiles * columns + column of tiles. */
+  get tiles(): Map<number, Tile> {
+    if (!(this.held instanceof Map)) this.held = unpacked(this.held);
+    return this.held;
   }
 
   /** Throws RleError. */
@@ -74,14 +81,11 @@ export class Mask {
     return writer.mask;
   }
 
+  /** Costs nothing until its pixels are asked for; they share the memory of `packed`. */
   static unpack(packed: PackedMask): Mask {
-    const tiles = new Map<number, Tile>();
-    let at = 0;
-    for (const index of packed.indices) {
-      if (index < 0) tiles.set(~index, FULL);
-      else tiles.set(index, packed.words.slice(at++ * WORDS, at * WORDS));
-    }
-    return new Mask(packed.size, tiles);
+    const mask = new Mask(packed.size);
+    mask.held = packed;
+    return mask;
   }
 
   pack(): PackedMask {
@@ -345,6 +349,28 @@ export class MaskWriter {
     }
   }
 
+  /** Sets every pixel of `other`. */
+  add(other: Mask): void {
+    for (const [index, theirs] of other.tiles) {
+      if (!this.mask.tiles.has(index)) {
+        if (!this.before.has(index)) this.before.set(index, undefined);
+        this.mask.tiles.set(index, theirs);
+        continue;
+      }
+      const tile = this.open(index);
+      for (let w = 0; w < WORDS; w++) tile[w] = tile[w]! | theirs[w]!;
+    }
+  }
+
+  /** Sets or clears all of a tile, which must not reach over the image's edge. */
+  setTile(index: number, on: boolean): void {
+    if (!this.before.has(index)) this.before.set(index, this.mask.tiles.get(index));
+    this.own.delete(index);
+    if (index === this.lastIndex) this.lastIndex = -1;
+    if (on) this.mask.tiles.set(index, FULL);
+    else this.mask.tiles.delete(index);
+  }
+
   /** Clears every pixel of `other`; returns the indices of the tiles it touched. */
   subtract(other: Mask): number[] {
     const touched: number[] = [];
@@ -478,6 +504,16 @@ function sameTile(a: Tile, b: Tile): boolean {
   if (a === b) return true;
   for (let w = 0; w < WORDS; w++) if (a[w] !== b[w]) return false;
   return true;
+}
+
+function unpacked({ indices, words }: PackedMask): Map<number, Tile> {
+  const tiles = new Map<number, Tile>();
+  let at = 0;
+  for (const index of indices) {
+    if (index < 0) tiles.set(~index, FULL);
+    else tiles.set(index, words.subarray(at++ * WORDS, at * WORDS));
+  }
+  return tiles;
 }
 
 /** Undefined for an empty tile, the shared one for a full tile. */

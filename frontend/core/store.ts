@@ -1,4 +1,4 @@
-import { LabelMap } from "./labelmap";
+import type { LabelMap } from "./labelmap";
 import { Mask, tileRect } from "./mask";
 import { unionRect } from "./rect";
 import type { ProposalState, Rect, Region, Size } from "./types";
@@ -10,7 +10,7 @@ export const MAX_SLOT = 65535;
  * of them.
  */
 export class Store {
-  readonly labels: LabelMap;
+  readonly size: Size;
   readonly regions = new Map<string, Region>();
   readonly masks = new Map<string, Mask>();
   /** Proposals that a person accepted into an existing region, or dismissed. */
@@ -22,10 +22,10 @@ export class Store {
   private ranks: Uint16Array | null = null;
 
   constructor(
-    readonly size: Size,
     readonly exclusive: boolean,
+    readonly labels: LabelMap,
   ) {
-    this.labels = new LabelMap(size);
+    this.size = labels.size;
   }
 
   /** Back to front. */
@@ -95,12 +95,6 @@ export class Store {
       dirty = unionRect(dirty, tileRect(index, this.size));
       this.labels.clearTile(index);
     }
-    this.draw(tiles);
-    return dirty;
-  }
-
-  /** Draws these tiles over what is there; for a new label map that is all there is to do. */
-  draw(tiles: ReadonlySet<number>): void {
     for (const { uuid, slot } of this.sorted) {
       const mine = this.mask(uuid).tiles;
       // Through the smaller of the two: many regions, few tiles, or the other way round.
@@ -114,6 +108,7 @@ export class Store {
         }
       }
     }
+    return dirty;
   }
 
   private countAccepted({ proposalId }: Region, by: number): void {

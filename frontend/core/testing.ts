@@ -31,15 +31,25 @@ export function pixels(mask: Mask): Uint8Array {
 /** All that undo and redo must bring back, in a form that compares. */
 export function picture(doc: Document): string {
   return JSON.stringify({
-    labels: createHash("sha1").update(doc.labels).digest("hex"),
+    labels: createHash("sha1").update(flatLabels(doc)).digest("hex"),
     regions: doc.regions.map((region) => ({ ...region, counts: doc.mask(region.uuid).counts() })),
     proposals: doc.proposals.map(({ id }) => doc.proposalState(id)),
   });
 }
 
+/** The label map row by row. */
+export function flatLabels({ labels, size }: Document): Uint16Array {
+  const flat = new Uint16Array(size.width * size.height);
+  for (let i = 0; i < flat.length; i++) {
+    flat[i] = labels.get(i % size.width, Math.floor(i / size.width));
+  }
+  return flat;
+}
+
 /** Throws unless the label map is what the masks say, and areas and boxes are right. */
 export function checkDocument(doc: Document): void {
-  const composite = new Uint16Array(doc.labels.length);
+  const labels = flatLabels(doc);
+  const composite = new Uint16Array(labels.length);
   for (const region of doc.regions) {
     const mask = doc.mask(region.uuid);
     const bits = pixels(mask);
@@ -62,7 +72,7 @@ export function checkDocument(doc: Document): void {
       }
     }
   }
-  const wrong = composite.findIndex((slot, i) => slot !== doc.labels[i]);
+  const wrong = composite.findIndex((slot, i) => slot !== labels[i]);
   if (wrong >= 0)
-    throw new Error(`Label ${doc.labels[wrong]} instead of ${composite[wrong]} at ${wrong}.`);
+    throw new Error(`Label ${labels[wrong]} instead of ${composite[wrong]} at ${wrong}.`);
 }

@@ -1,9 +1,8 @@
 import { signal } from "@preact/signals";
 import { api, send } from "../api/client";
 import { categoryOf, proposalOf, type Workspace } from "../api/workspace";
-import { Document } from "../core/document";
-import type { Mask } from "../core/mask";
-import type { Size, StoredRegion } from "../core/types";
+import { Document, loadingOrder } from "../core/document";
+import type { StoredRegion } from "../core/types";
 import type { Autosave, SaveState } from "../workers/autosave";
 import { type Codec, startCodec } from "../workers/codec";
 import { IdbOutbox } from "../workers/outbox";
@@ -112,7 +111,14 @@ export class Saving {
     const attributes = new Map(
       workspace.categories.map(categoryOf).map((one) => [one.id, one.attributes]),
     );
-    const masks = await this.decode(size, regions);
+    const pixels =
+      regions.length > FEW_REGIONS
+        ? await this.codec.load(
+            size,
+            project.kind !== "instance",
+            loadingOrder(project.kind, regions).map(({ geometry }) => geometry),
+          )
+        : null;
     const doc = new Document({
       size,
       kind: project.kind,
@@ -122,17 +128,10 @@ export class Saving {
       regions,
       proposals: workspace.proposals.map(proposalOf),
       dismissed,
-      ...(masks ? { masks } : {}),
+      ...(pixels ? { pixels } : {}),
     });
     if (autosave) this.follow(autosave, doc);
     return doc;
-  }
-
-  private async decode(
-    size: Size,
-    regions: readonly StoredRegion[],
-  ): Promise<Map<string, Mask> | null> {
-    return regions.length > FEW_REGIONS ? this.codec.decode(size, regions) : null;
   }
 
   private follow(autosave: Autosave, doc: Document): void {

@@ -1,5 +1,5 @@
 import { pathOf } from "../canvas/paths";
-import { geometryMask } from "../core/document";
+import { geometryMask } from "../core/loading";
 import { growRect, unionRect } from "../core/rect";
 import type { Size, StoredRegion } from "../core/types";
 import type { Picture } from "./picture";

@@ -34,30 +34,26 @@ describe.each(["a worker", "no worker"])("with %s", (name) => {
     if (worker) expect(worker.requests).toBe(1);
   });
 
-  test("regions are decoded by UUID", async () => {
-    const region = {
-      uuid: "a",
-      categoryId: 1,
-      order: 0,
-      isCrowd: false,
-      attributes: {},
-      source: "",
-      proposalId: null,
-      geometry: { type: "mask", counts: large.counts() } as const,
-    };
+  test.each([false, true])("geometries become pixels and labels (exclusive: %s)", async (alone) => {
     const ring = [0, 0, 40, 0, 40, 30, 0, 30];
-    const drawn = {
-      ...region,
-      uuid: "b",
-      geometry: { type: "polygons", polygons: [[ring]] } as const,
-    };
-    const masks = await codec.decode(SIZE, [region, drawn]);
-    expect(masks.get("a")!.equals(large)).toBe(true);
-    expect(masks.get("b")!.bbox()).toEqual({ x: 0, y: 0, width: 40, height: 30 });
+    const { regions, labels } = await codec.load(SIZE, alone, [
+      { type: "mask", counts: large.counts() },
+      { type: "polygons", polygons: [[ring]] },
+    ]);
+    const [below, above] = regions;
+    const hidden = alone ? 30 * 10 : 0;
+    expect(below!.area).toBe(large.area() - hidden);
+    expect(below!.mask.area()).toBe(large.area() - hidden);
+    expect(below!.mask.subtract(large).isEmpty).toBe(true);
+    expect(below!.bbox).toEqual(spans.bounds());
+    expect(above!.bbox).toEqual({ x: 0, y: 0, width: 40, height: 30 });
+    expect([labels.get(39, 29), labels.get(40, 30), labels.get(1509, 1219)]).toEqual([2, 1, 1]);
+    expect([labels.get(9, 40), labels.get(1510, 1219)]).toEqual([0, 0]);
   });
 
   test("a broken mask is an error", async () => {
-    const region = { uuid: "a", geometry: { type: "mask", counts: "0" } } as never;
-    await expect(codec.decode(SIZE, [region])).rejects.toThrow("pixels");
+    await expect(codec.load(SIZE, false, [{ type: "mask", counts: "0" }])).rejects.toThrow(
+      "pixels",
+    );
   });
 });

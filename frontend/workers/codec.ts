@@ -1,6 +1,12 @@
-import { geometryMask } from "../core/document";
+import {
+  type LoadedPixels,
+  loadPixels,
+  type PackedPixels,
+  packPixels,
+  unpackPixels,
+} from "../core/loading";
 import { Mask, type PackedMask } from "../core/mask";
-import type { Geometry, Size, StoredRegion } from "../core/types";
+import type { Geometry, Size } from "../core/types";
 
 /** Encoding up to that many tiles takes less than handing them to a worker. */
 const SMALL_TILES = 64;
@@ -9,15 +15,16 @@ export type CodecRequest =
   | { readonly id: number; readonly do: "encode"; readonly mask: PackedMask }
   | {
       readonly id: number;
-      readonly do: "decode";
+      readonly do: "load";
       readonly size: Size;
+      readonly exclusive: boolean;
       readonly geometries: readonly Geometry[];
     };
 
 export interface CodecReply {
   readonly id: number;
   readonly counts?: string;
-  readonly masks?: readonly PackedMask[];
+  readonly pixels?: PackedPixels;
   readonly error?: string;
 }
 
@@ -26,8 +33,8 @@ export function answer(request: CodecRequest): CodecReply {
   const { id } = request;
   try {
     if (request.do === "encode") return { id, counts: Mask.unpack(request.mask).counts() };
-    const { size, geometries } = request;
-    return { id, masks: geometries.map((geometry) => geometryMask(geometry, size).pack()) };
+    const { size, exclusive, geometries } = request;
+    return { id, pixels: packPixels(loadPixels(size, exclusive, geometries)) };
   } catch (error) {
     return { id, error: error instanceof Error ? error.message : String(error) };
   }
@@ -58,12 +65,16 @@ export class Codec {
     return reply.counts;
   }
 
-  /** The masks of regions by UUID, for `DocumentOptions.masks`. */
-  async decode(size: Size, regions: readonly StoredRegion[]): Promise<Map<string, Mask>> {
-    const geometries = regions.map(({ geometry }) => geometry);
-    const reply = await this.ask({ id: this.next++, do: "decode", size, geometries }, []);
-    if (!reply.masks) throw new Error(reply.error);
-    return new Map(reply.masks.map((packed, i) => [regions[i]!.uuid, Mask.unpack(packed)]));
+  /** `loadPixels` in the worker. */
+  async load(
+    size: Size,
+    exclusive: boolean,
+    geometries: readonly Geometry[],
+  ): Promise<LoadedPixels> {
+    if (!this.worker) return loadPixels(size, exclusive, geometries);
+    const reply = await this.ask({ id: this.next++, do: "load", size, exclusive, geometries }, []);
+    if (!reply.pixels) throw new Error(reply.error);
+    return unpackPixels(reply.pixels);
   }
 
   private ask(request: CodecRequest, transfer: Transferable[]): Promise<CodecReply> {

@@ -1,6 +1,6 @@
 import { carried } from "../attributes";
 import type { Document } from "../document";
-import { flood } from "../flood";
+import { floodLabel } from "../flood";
 import type { Gesture } from "../gesture";
 import { polygonsOf } from "../hittest";
 import { Mask } from "../mask";
@@ -191,19 +191,10 @@ export function unlabeledPixels(doc: Document): number {
 
 /** The box of the next unlabeled area in reading order after `after`; null when there is none. */
 export function nextUnlabeled(doc: Document, after: Point | null): Rect | null {
-  const { width } = doc.size;
   const { labels } = doc;
-  const from = after ? Math.floor(after.y) * width + Math.floor(after.x) + 1 : 0;
-  let at = labels.indexOf(0, from);
-  if (at < 0) at = labels.indexOf(0);
-  if (at < 0) return null;
-  const area = flood(
-    doc.size,
-    at % width,
-    Math.floor(at / width),
-    (x, y) => labels[y * width + x] === 0,
-  );
-  return area.bbox();
+  const at =
+    (after && labels.find(0, Math.floor(after.x) + 1, Math.floor(after.y))) ?? labels.find(0, 0, 0);
+  return at && floodLabel(labels, at.x, at.y).bbox();
 }
 
 function known(doc: Document, uuids: readonly string[]): Region[] {

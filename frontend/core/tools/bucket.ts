@@ -1,4 +1,4 @@
-import { flood } from "../flood";
+import { floodLabel } from "../flood";
 import type { Modifiers, PointerSample, Tool } from "../types";
 import { inImage, paintOnce } from "./common";
 import type { ToolContext } from "./context";
@@ -12,15 +12,7 @@ export function createBucket(context: ToolContext): Tool {
     pointerDown(samples: readonly PointerSample[], modifiers: Modifiers): void {
       const at = samples[0];
       if (!at || !inImage(doc.size, at)) return;
-      const slot = doc.slotAt(at.x, at.y);
-      const { labels } = doc;
-      const { width } = doc.size;
-      const area = flood(
-        doc.size,
-        Math.floor(at.x),
-        Math.floor(at.y),
-        (x, y) => labels[y * width + x] === slot,
-      );
+      const area = floodLabel(doc.labels, Math.floor(at.x), Math.floor(at.y));
       paintOnce(context, "Bucket fill", "bucket", area, { erase: modifiers.alt });
     },
     pointerMove() {},
