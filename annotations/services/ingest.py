@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.files.storage import default_storage
-from django.db import IntegrityError
+from django.db import IntegrityError, transaction
 
 from annotations.access import require
 from annotations.errors import Conflict, ServiceError
@@ -22,7 +22,7 @@ from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, JPEG, VIDEOS, ZIP, FileType, sniff
 from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
-from annotations.services import files, jobs, references, zips
+from annotations.services import facts, files, jobs, references, zips
 
 SMALL_ZIP_ENTRIES = 200
 SMALL_ZIP_BYTES = 200 * 2**20
@@ -447,7 +447,9 @@ def delete_image(user, image: Image) -> None:
     """
     require(user, image.project_id, Role.MANAGER)
     refuse_archived(image.project)
-    image.delete()
+    with transaction.atomic():
+        facts.forget(Image.objects.filter(pk=image.pk))
+        image.delete()
     files.collect(StoredFile.objects.filter(pk=image.file_id))
 
 

@@ -11,7 +11,7 @@ from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
 from annotations.models import Annotation, Comment, Image, Project, Region, Review
 from annotations.models.projects import Role
 from annotations.selectors.annotations import EDITABLE, may_judge
-from annotations.services import work
+from annotations.services import facts, work
 
 Status = Annotation.Status
 Verdict = Review.Verdict
@@ -229,3 +229,4 @@ def _move(annotation: Annotation, status: Status) -> None:
     annotation.save(update_fields=["status", "submitted_at", "approved_at", "updated_at"])
     keep_image_status(annotation.image)
     work.moved(annotation)
+    facts.due(annotation)

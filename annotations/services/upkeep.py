@@ -10,7 +10,7 @@ import time
 
 from django.db import close_old_connections
 
-from annotations.services import files, jobs, tallies, work
+from annotations.services import facts, files, jobs, tallies, work
 
 log = logging.getLogger(__name__)
 TIDY_EVERY_SECONDS = 600
@@ -24,6 +24,7 @@ def forever(stop: threading.Event, every: float = 5) -> None:
             jobs.sweep()
             work.sweep()
             tallies.compact()
+            facts.measure_late()
             if time.monotonic() - tidied > TIDY_EVERY_SECONDS:
                 tidied = time.monotonic()
                 files.tidy()

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from annotations.services import exports, imports, ingest, jobs, releases
+from annotations.services import exports, facts, imports, ingest, jobs, releases
 
 
 @shared_task
@@ -23,3 +23,10 @@ def run_export(job_id: int) -> None:
 @shared_task
 def run_release(job_id: int) -> None:
     jobs.run(job_id, releases.run_release)
+
+
+@shared_task
+def measure() -> None:
+    """Measures what was submitted or judged since. Wakes itself where more is left."""
+    if facts.measure_due(200) >= 200:
+        facts.wake()

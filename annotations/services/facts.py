@@ -1,0 +1,427 @@
+"""Facts of quality, kept up to date: what is submitted or judged is measured soon afterwards.
+
+Whatever changes an annotation's state calls `due` in its transaction. That marks the annotation's
+row and, on commit, wakes a worker; a lost message is harmless, because `services.upkeep` looks too.
+A worker reads, measures outside any transaction, and writes if nothing changed meanwhile. Sums per
+day are made again from the facts of that person and day, so measuring twice changes nothing.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from celery import current_app
+from django.db import transaction
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from annotations.masks import agreement, matching
+from annotations.masks.matching import Shape
+from annotations.models import (
+    Annotation,
+    Gold,
+    Image,
+    PairFact,
+    Prediction,
+    Project,
+    Proposal,
+    Region,
+    RegionDay,
+    RegionFact,
+    RegionRevision,
+    Review,
+    WorkDay,
+    WorkFact,
+)
+from annotations.selectors.shapes import shape_of, shapes_of
+
+log = logging.getLogger(__name__)
+
+Status = Annotation.Status
+Origin = RegionFact.Origin
+COUNTED = (Status.SUBMITTED, Status.SENT_BACK, Status.APPROVED)
+"""An annotation in one of these states was submitted and is not being made again."""
+
+LATE_SECONDS = 60
+
+Cell = tuple[int, int, date]
+"""Project, annotator, day."""
+
+
+def due(annotation: Annotation) -> None:
+    """Call in a transaction: the annotation is to be measured again."""
+    WorkFact.objects.update_or_create(
+        annotation=annotation,
+        defaults={"due": timezone.now()},
+        create_defaults={
+            "due": timezone.now(),
+            "project_id": annotation.project_id,
+            "annotator_id": annotation.annotator_id,
+        },
+    )
+    for gold in Gold.objects.filter(truth=annotation):
+        due_again(Annotation.objects.filter(image=gold.image_id).exclude(pk=annotation.pk))
+    transaction.on_commit(wake)
+
+
+def due_again(annotations: QuerySet[Annotation]) -> None:
+    """Measures anew what was measured before, such as when the truth of an image changed."""
+    with transaction.atomic():
+        for annotation in annotations.filter(status__in=COUNTED):
+            due(annotation)
+
+
+def wake() -> None:
+    """Tells a worker to look."""
+    try:
+        current_app.send_task(
+            "annotations.tasks.measure", queue="io", retry=False, ignore_result=True
+        )
+    except Exception:  # any broker's own errors
+        log.warning("No worker could be woken to measure; upkeep will", exc_info=True)
+
+
+def measure_due(at_most: int = 1000) -> int:
+    """Measures what is due, the oldest first; returns how many annotations that were."""
+    done = 0
+    while done < at_most:
+        found = WorkFact.objects.filter(due__isnull=False).order_by("due")
+        pks = list(found.values_list("pk", flat=True)[:100])
+        for pk in pks:
+            measure(pk)
+        done += len(pks)
+        if len(pks) < 100:
+            break
+    return done
+
+
+def measure_late() -> None:
+    """Measures what waits longer than a worker takes: a message was lost."""
+    late = timezone.now() - timedelta(seconds=LATE_SECONDS)
+    for pk in WorkFact.objects.filter(due__lt=late).values_list("pk", flat=True)[:100]:
+        measure(pk)
+
+
+def measure(annotation_id: int) -> None:
+    """Writes the facts of one annotation, of its image's pairs, and the sums of its day."""
+    fact = WorkFact.objects.filter(pk=annotation_id).first()
+    if fact is None or fact.due is None:
+        return
+    annotation = Annotation.objects.select_related("image", "project").get(pk=annotation_id)
+    counted = annotation.status in COUNTED and annotation.submitted_at is not None
+    rows = _region_facts(annotation) if counted else []
+    pairs = _pair_facts(annotation.image)
+    with transaction.atomic():
+        _lock(annotation.project_id)
+        if not WorkFact.objects.filter(pk=fact.pk, due=fact.due).exists():
+            return  # it changed again, or another worker was quicker
+        _write(fact, annotation, rows if counted else None)
+        PairFact.objects.filter(image=annotation.image_id).delete()
+        PairFact.objects.bulk_create(pairs)
+
+
+def _lock(project: int) -> None:
+    """Nobody else writes facts of this project until the transaction ends."""
+    Project.objects.select_for_update(no_key=True).get(pk=project)
+
+
+def _write(fact: WorkFact, annotation: Annotation, rows: list[RegionFact] | None) -> None:
+    """`rows` None: the annotation does not count now."""
+    before = fact.day
+    fact.facts.all().delete()
+    fact.batch_id = annotation.image.batch_id
+    fact.day = None if rows is None else utc_day(annotation.submitted_at)
+    fact.seconds = annotation.seconds_spent
+    fact.regions = sum(row.region_id is not None for row in rows or ())
+    fact.sent_back = annotation.reviews.filter(verdict=Review.Verdict.SEND_BACK).count()
+    fact.approved = annotation.status == Status.APPROVED
+    fact.gold = bool(rows is not None and _truth_of(annotation))
+    fact.due = None
+    fact.save()
+    for row in rows or ():
+        row.work = fact
+    RegionFact.objects.bulk_create(rows or [], batch_size=500)
+    days = {day for day in (before, fact.day) if day}
+    _sum_up((annotation.project_id, annotation.annotator_id, day) for day in days)
+
+
+def utc_day(at: datetime | None) -> date:
+    assert at is not None
+    return at.astimezone(UTC).date()
+
+
+# --- sums -----------------------------------------------------------------------------------------
+
+WORK_SUMS: dict[str, Any] = {
+    "annotations": Count("pk"),
+    "approved_sum": Count("pk", filter=Q(approved=True)),
+    "sent_back_sum": Sum("sent_back"),
+    "gold_sum": Count("pk", filter=Q(gold=True)),
+    "regions_sum": Sum("regions"),
+    "seconds_sum": Sum("seconds"),
+}
+REGION_KEYS = ("origin", "gold", "category", "proposed", "truth", "model", "model_version")
+REGION_SUMS: dict[str, Any] = {
+    "count_sum": Sum("count"),
+    "area_sum": Sum("area"),
+    "seconds_sum": Sum("seconds"),
+    "pixels_changed_sum": Sum("pixels_changed"),
+    "ious": Coalesce(Sum("iou"), 0.0),
+    "gold_ious": Coalesce(Sum("gold_iou"), 0.0),
+    "gold_dices": Coalesce(Sum("gold_dice"), 0.0),
+    "gold_boundaries": Coalesce(Sum("gold_boundary"), 0.0),
+}
+
+
+def _sum_up(cells: Iterable[Cell]) -> None:
+    for project, annotator, day in cells:
+        which = {"project_id": project, "annotator_id": annotator, "day": day}
+        WorkDay.objects.filter(**which).delete()
+        RegionDay.objects.filter(**which).delete()
+        _add_up(WorkFact.objects.filter(**which))
+
+
+def sum_up_project(project: Project) -> None:
+    """All sums of a project anew, from its facts."""
+    with transaction.atomic():
+        _lock(project.pk)
+        WorkDay.objects.filter(project=project).delete()
+        RegionDay.objects.filter(project=project).delete()
+        _add_up(WorkFact.objects.filter(project=project, day__isnull=False))
+
+
+def _add_up(facts: QuerySet[WorkFact]) -> None:
+    where = ("project_id", "annotator_id", "batch_id", "day")
+    rows: Iterable[dict[str, Any]] = facts.order_by().values(*where).annotate(**WORK_SUMS)
+    WorkDay.objects.bulk_create((WorkDay(**_named(row)) for row in rows), batch_size=500)
+    keys = {f"{name}_key": F(f"work__{name}") for name in where}
+    rows = (
+        RegionFact.objects.filter(work__in=facts)
+        .order_by()
+        .values(*REGION_KEYS, **keys)
+        .annotate(**REGION_SUMS)
+    )
+    RegionDay.objects.bulk_create((RegionDay(**_named(row)) for row in rows), batch_size=500)
+
+
+def _named(row: dict[str, Any]) -> dict[str, Any]:
+    """A grouped row as fields of a table: aggregates may not have the names of fields."""
+    names = {name: name.removesuffix("_sum").removesuffix("_key") for name in row}
+    ids = {"category": "category_id", "proposed": "proposed_id", "truth": "truth_id"}
+    return {ids.get(name, name): row[key] for key, name in names.items()}
+
+
+def forget(images: QuerySet[Image]) -> None:
+    """Call in the transaction that removes these images: what they added to sums goes with them."""
+    facts = WorkFact.objects.filter(annotation__image__in=images, day__isnull=False)
+    cells = list(facts.order_by().values_list("project_id", "annotator_id", "day").distinct())
+    facts.delete()
+    _sum_up(cells)
+
+
+def measure_project(project: Project) -> int:
+    """Everything of a project anew; returns how many annotations were measured."""
+    rows = Annotation.objects.filter(project=project, status__in=COUNTED)
+    due_again(rows)
+    mine = WorkFact.objects.filter(project=project, due__isnull=False)
+    pks = list(mine.values_list("pk", flat=True))
+    for pk in pks:
+        measure(pk)
+    sum_up_project(project)
+    return len(pks)
+
+
+# --- one annotation -------------------------------------------------------------------------------
+
+
+def _region_facts(annotation: Annotation) -> list[RegionFact]:
+    """What is true of the annotation's regions, of the proposals it left out, of what it missed."""
+    regions = list(annotation.regions.filter(deleted_at=None).order_by("order", "id"))
+    shapes = {region.pk: shape_of(region, annotation.image) for region in regions}
+    taken = Region.objects.filter(annotation=annotation, proposal__isnull=False)
+    used = dict(taken.values_list("proposal_id", "deleted_at"))
+    proposals = {
+        proposal.pk: proposal
+        for proposal in Proposal.objects.filter(
+            Q(pk__in=used) | Q(prediction__in=_offered(annotation))
+        ).select_related("prediction")
+    }
+    seconds = dict(
+        RegionRevision.objects.filter(region__annotation=annotation)
+        .order_by()
+        .values_list("region")
+        .annotate(Sum("seconds"))
+    )
+    made = {
+        region.pk: _region_fact(annotation, region, shapes[region.pk], proposals)
+        for region in regions
+    }
+    for pk, fact in made.items():
+        fact.seconds = seconds.get(pk, 0.0)
+    left_out = _left_out(annotation, proposals, {r.proposal_id for r in regions}, set(used))
+    missed = _against_truth(annotation, made, shapes)
+    return [*made.values(), *left_out, *missed]
+
+
+def _offered(annotation: Annotation) -> list[int]:
+    """The newest prediction of each model that was there when the annotation was submitted."""
+    rows = Prediction.objects.filter(
+        image=annotation.image_id, created_at__lte=annotation.submitted_at
+    )
+    newest = dict(rows.order_by("pk").values_list("model", "pk"))
+    return list(newest.values())
+
+
+def _region_fact(
+    annotation: Annotation, region: Region, shape: Shape, proposals: dict[int, Proposal]
+) -> RegionFact:
+    fact = RegionFact(
+        region=region, category_id=region.category_id, area=region.area, origin=Origin.DRAWN
+    )
+    proposal = proposals.get(region.proposal_id or 0)
+    if proposal is None:
+        return fact
+    size = (annotation.image.height, annotation.image.width)
+    change = matching.overlap(shape_of(proposal, annotation.image), shape, size)
+    renamed = proposal.category_id not in (None, region.category_id)
+    fact.origin = Origin.EDITED if change.pixels or renamed else Origin.ACCEPTED
+    fact.proposal = proposal
+    fact.proposed_id = proposal.category_id
+    fact.model = proposal.prediction.model
+    fact.model_version = proposal.prediction.model_version
+    fact.iou = change.iou
+    fact.pixels_changed = change.pixels
+    return fact
+
+
+def _left_out(
+    annotation: Annotation,
+    proposals: dict[int, Proposal],
+    kept: set[int | None],
+    used: set[int | None],
+) -> list[RegionFact]:
+    """One fact per category and model for what was rejected, and for what was not used."""
+    dismissed = set(annotation.dismissals.values_list("proposal_id", flat=True))
+    counts: dict[tuple[Any, ...], int] = defaultdict(int)
+    for pk, proposal in proposals.items():
+        if pk not in kept:
+            origin = Origin.REJECTED if pk in dismissed or pk in used else Origin.UNUSED
+            made_by = (proposal.prediction.model, proposal.prediction.model_version)
+            counts[(origin, proposal.category_id, *made_by)] += 1
+    return [
+        RegionFact(
+            origin=origin,
+            category_id=category,
+            proposed_id=category,
+            model=model,
+            model_version=version,
+            count=count,
+        )
+        for (origin, category, model, version), count in counts.items()
+    ]
+
+
+def _truth_of(annotation: Annotation) -> Annotation | None:
+    gold = Gold.objects.filter(image=annotation.image_id).select_related("truth__image").first()
+    return None if gold is None or gold.truth_id == annotation.pk else gold.truth
+
+
+def _against_truth(
+    annotation: Annotation, made: dict[int, RegionFact], shapes: dict[int, Shape]
+) -> list[RegionFact]:
+    """Scores the facts against the image's truth, and returns those of what was missed."""
+    truth = _truth_of(annotation)
+    if truth is None:
+        return []
+    size = (annotation.image.height, annotation.image.width)
+    wanted = shapes_of(truth)
+    keys, given = list(made), list(shapes.values())
+    found = matching.compare(given, wanted)
+    for verdict, matches in (
+        (RegionFact.Gold.RIGHT, found.right),
+        (RegionFact.Gold.WRONG, found.wrong),
+    ):
+        for match in matches:
+            fact, target = made[keys[match.predicted]], wanted[match.truth]
+            overlap = matching.overlap(given[match.predicted], target, size)
+            fact.gold, fact.truth_id = verdict, target.category
+            fact.gold_iou, fact.gold_dice = overlap.iou, overlap.dice
+            fact.gold_boundary = overlap.boundary_iou
+    for place in found.extra:
+        made[keys[place]].gold = RegionFact.Gold.EXTRA
+    return [
+        RegionFact(
+            origin=Origin.MISSED,
+            gold=RegionFact.Gold.MISSING,
+            category_id=wanted[place].category,
+            truth_id=wanted[place].category,
+            area=wanted[place].area,
+        )
+        for place in found.missing
+    ]
+
+
+# --- pairs of people ------------------------------------------------------------------------------
+
+
+def _pair_facts(image: Image) -> list[PairFact]:
+    """How any two people who submitted the image agree; the truth of a gold image counts too."""
+    annotations = list(
+        Annotation.objects.filter(
+            image=image, status__in=COUNTED, submitted_at__isnull=False
+        ).order_by("annotator_id")
+    )
+    if len(annotations) < 2:
+        return []
+    people = [shapes_of(annotation, image) for annotation in annotations]
+    size = (image.height, image.width)
+    maps = [matching.label_map(shapes, size).ravel() for shapes in people]
+    groups = matching.groups(people)
+    weight = 1 / (len(people) - 1)
+    rows = []
+    for one in range(len(people)):
+        for other in range(one + 1, len(people)):
+            first, second = annotations[one], annotations[other]
+            day = max(utc_day(first.submitted_at), utc_day(second.submitted_at))
+            tally = _tally(people, maps, groups, one, other)
+            rows += [
+                PairFact(
+                    project_id=image.project_id,
+                    image=image,
+                    batch_id=image.batch_id,
+                    day=day,
+                    first_id=first.annotator_id,
+                    second_id=second.annotator_id,
+                    first_category_id=categories[0],
+                    second_category_id=categories[1],
+                    objects_found=count,
+                    object_weight=count * weight,
+                    pixels=pixels,
+                    pixel_weight=pixels * weight,
+                    ious=ious,
+                )
+                for categories, (count, pixels, ious) in tally.items()
+            ]
+    return rows
+
+
+def _tally(
+    people: list[list[Shape]], maps: list[Any], groups: list[dict[int, int]], one: int, other: int
+) -> dict[tuple[int | None, int | None], list[Any]]:
+    """(category of one, of the other) → [objects, pixels, sum of IoUs]."""
+    tally: dict[tuple[int | None, int | None], list[Any]] = defaultdict(lambda: [0, 0, 0.0])
+    for group in groups:
+        shapes = [
+            people[person][group[person]] if person in group else None for person in (one, other)
+        ]
+        first, second = shapes
+        row = tally[(first.category if first else None, second.category if second else None)]
+        row[0] += 1
+        if first and second:
+            row[2] += matching.shape_iou(first, second)
+    for first_category, second_category, count in agreement.pixel_pairs(maps[one], maps[other]):
+        tally[(first_category or None, second_category or None)][1] += count
+    return tally
