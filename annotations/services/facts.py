@@ -47,9 +47,6 @@ COUNTED = (Status.SUBMITTED, Status.SENT_BACK, Status.APPROVED)
 
 LATE_SECONDS = 60
 
-Cell = tuple[int, int, date]
-"""Project, annotator, day."""
-
 
 def due(annotation: Annotation) -> None:
     """Call in a transaction: the annotation is to be measured again."""
@@ -176,7 +173,8 @@ REGION_SUMS: dict[str, Any] = {
 }
 
 
-def _sum_up(cells: Iterable[Cell]) -> None:
+def _sum_up(cells: Iterable[tuple[int, int, date | None]]) -> None:
+    """Makes the sums of these cells (project, annotator, day) anew."""
     for project, annotator, day in cells:
         which = {"project_id": project, "annotator_id": annotator, "day": day}
         WorkDay.objects.filter(**which).delete()
