@@ -65,6 +65,13 @@ async function bytes(path: string, signal?: AbortSignal): Promise<Blob> {
   return reply.blob();
 }
 
+/** Tells the server to send pages in these colours; nothing is lost where it cannot be told. */
+export async function keepTheme(theme: string): Promise<void> {
+  const headers = { "X-CSRFToken": await csrfToken() };
+  const body = new URLSearchParams({ theme });
+  await fetch("/theme", { method: "POST", headers, body, redirect: "manual" }).catch(() => null);
+}
+
 /** One exchange of the save protocol. Rejects when no answer came. */
 export const send: Send = async (method, path, body) => {
   const headers: Record<string, string> = { Accept: "application/json" };
@@ -88,6 +95,11 @@ type Verdict = components["schemas"]["Verdict"];
 /** What the editor asks of the server, one function each. All throw `ApiError`. */
 export const api = {
   me: () => ask(client.GET("/api/me")),
+
+  preferences: () => ask(client.GET("/api/me/preferences")),
+
+  keepPreferences: (body: components["schemas"]["PreferencesRequest"]) =>
+    ask(client.PUT("/api/me/preferences", { body })),
 
   login: (username: string, password: string) =>
     ask(client.POST("/api/login", { body: { username, password } })),

@@ -1,17 +1,14 @@
+import { computed } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Categories } from "./Categories";
 import { CommandPalette } from "./CommandPalette";
 import { makeCommands, runKeys } from "./commands";
-import { SharedContext } from "./context";
-import {
-  ConflictDialog,
-  GuidelinesDialog,
-  KeysDialog,
-  LoginDialog,
-  SendBackDialog,
-} from "./Dialogs";
+import { type Shared, SharedContext, useEditor } from "./context";
+import { ConflictDialog, GuidelinesDialog, LoginDialog, SendBackDialog } from "./Dialogs";
 import { DisplayPanel } from "./DisplayPanel";
 import type { Editor } from "./editor";
+import { KeysDialog } from "./KeysDialog";
+import { bound } from "./keymap";
 import { inField, keysOf } from "./keys";
 import { Minimap } from "./Minimap";
 import { Operations } from "./Operations";
@@ -25,9 +22,21 @@ import { ToolBar, ToolOptions } from "./Tools";
 import { TopBar } from "./TopBar";
 import { Toasts } from "./toasts";
 
+function share(editor: Editor): Shared {
+  const usual = makeCommands(editor);
+  const commands = computed(() => bound(usual, editor.personal.value.keys));
+  return {
+    editor,
+    usual,
+    get commands() {
+      return commands.value;
+    },
+  };
+}
+
 /** The whole page around the canvas. */
 export function App({ editor }: { editor: Editor }) {
-  const commands = useMemo(() => makeCommands(editor), [editor]);
+  const shared = useMemo(() => share(editor), [editor]);
   const picture = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
@@ -43,7 +52,7 @@ export function App({ editor }: { editor: Editor }) {
         return;
       }
       if (keys === "Enter" && onControl(event)) return;
-      if (editor.keyToTool(event) || editor.pickByHotkey(event) || runKeys(commands, keys)) {
+      if (editor.keyToTool(event) || editor.pickByHotkey(event) || runKeys(shared.commands, keys)) {
         event.preventDefault();
       }
     };
@@ -59,11 +68,11 @@ export function App({ editor }: { editor: Editor }) {
       removeEventListener("keyup", up);
       removeEventListener("blur", blur);
     };
-  }, [editor, commands]);
+  }, [editor, shared]);
 
   return (
-    <SharedContext.Provider value={{ editor, commands }}>
-      <div class="editor">
+    <SharedContext.Provider value={shared}>
+      <div class={`editor ${editor.personal.value.leftHanded ? "left-handed" : ""}`}>
         <TopBar />
         <ToolBar />
         <main class="work">
@@ -88,61 +97,61 @@ export function App({ editor }: { editor: Editor }) {
       <Toasts />
     </SharedContext.Provider>
   );
+}
 
-  function Dialogs() {
-    switch (editor.dialog.value) {
-      case "login":
-        return <LoginDialog />;
-      case "conflict":
-        return <ConflictDialog />;
-      case "keys":
-        return <KeysDialog />;
-      case "palette":
-        return <CommandPalette />;
-      case "send-back":
-        return <SendBackDialog />;
-      case "skip":
-        return <SkipDialog />;
-      case "guidelines":
-        return <GuidelinesDialog />;
-      default:
-        return null;
-    }
+function Dialogs() {
+  const editor = useEditor();
+  switch (editor.dialog.value) {
+    case "login":
+      return <LoginDialog />;
+    case "conflict":
+      return <ConflictDialog />;
+    case "keys":
+      return <KeysDialog />;
+    case "palette":
+      return <CommandPalette />;
+    case "send-back":
+      return <SendBackDialog />;
+    case "skip":
+      return <SkipDialog />;
+    case "guidelines":
+      return <GuidelinesDialog />;
+    default:
+      return null;
   }
+}
 
-  function PhaseNotice() {
-    const phase = editor.phase.value;
-    if (phase.state === "failed") {
-      return (
-        <div class="picture-notice" role="alert">
-          <h2>
-            {phase.error.status === 404
-              ? "There is no such image"
-              : "The image could not be opened"}
-          </h2>
-          <p>{phase.error.message}</p>
-          {phase.error.hint && <p>{phase.error.hint}</p>}
-          <div class="row">
-            <button type="button" class="button primary" onClick={() => void editor.reload()}>
-              Try again
-            </button>
-            <a class="button" href={editor.boot.projectUrl}>
-              Back to the project
-            </a>
-          </div>
+function PhaseNotice() {
+  const editor = useEditor();
+  const phase = editor.phase.value;
+  if (phase.state === "failed") {
+    return (
+      <div class="picture-notice" role="alert">
+        <h2>
+          {phase.error.status === 404 ? "There is no such image" : "The image could not be opened"}
+        </h2>
+        <p>{phase.error.message}</p>
+        {phase.error.hint && <p>{phase.error.hint}</p>}
+        <div class="row">
+          <button type="button" class="button primary" onClick={() => void editor.reload()}>
+            Try again
+          </button>
+          <a class="button" href={editor.boot.projectUrl}>
+            Back to the project
+          </a>
         </div>
-      );
-    }
-    if (phase.state === "loading" && editor.pictureMissing.value) {
-      return (
-        <div class="picture-notice loading" role="status">
-          <span class="spinner" aria-hidden="true" />
-          Opening the image…
-        </div>
-      );
-    }
-    return null;
+      </div>
+    );
   }
+  if (phase.state === "loading" && editor.pictureMissing.value) {
+    return (
+      <div class="picture-notice loading" role="status">
+        <span class="spinner" aria-hidden="true" />
+        Opening the image…
+      </div>
+    );
+  }
+  return null;
 }
 
 /** Space and Enter belong to a focused button or switch. */

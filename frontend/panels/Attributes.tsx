@@ -79,7 +79,7 @@ function TypedField(props: FieldProps) {
     <div class={`field-row typed ${lacking ? "lacking" : ""}`}>
       <span class="clip" title={attribute.name}>
         {attribute.name}
-        {attribute.required && <span class="required">{lacking ? " required" : " *"}</span>}
+        {attribute.required && <span class="required"> *</span>}
       </span>
       <Widget {...props} />
     </div>
@@ -122,7 +122,7 @@ function Widget(props: FieldProps) {
           value={several || value === undefined ? "" : String(value)}
           onChange={(event) => store(event.currentTarget.value || undefined)}
         >
-          <option value="">{words}</option>
+          <option value="">{lacking ? "Required" : words}</option>
           {typeof value === "string" && !attribute.choices.includes(value) && (
             <option value={value}>{value} (no longer a choice)</option>
           )}
@@ -139,7 +139,7 @@ function Widget(props: FieldProps) {
           {...common}
           type="number"
           step="any"
-          placeholder={words}
+          placeholder={lacking ? "Required" : words}
           value={several ? "" : typeof value === "number" ? value : ""}
           onChange={(event) => {
             const number = event.currentTarget.valueAsNumber;
@@ -153,7 +153,7 @@ function Widget(props: FieldProps) {
           {...common}
           type="text"
           maxLength={1000}
-          placeholder={words}
+          placeholder={lacking ? "Required" : words}
           value={several || value === undefined ? "" : String(value)}
           onChange={(event) => store(event.currentTarget.value || undefined)}
         />

@@ -3,8 +3,7 @@ import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hook
 import { api } from "../api/client";
 import type { StoredRegion } from "../core/types";
 import * as actions from "./actions";
-import { type Group, keyLabel } from "./commands";
-import { useEditor, useShared } from "./context";
+import { useEditor } from "./context";
 import { toastError } from "./toasts";
 
 export interface ModalProps {
@@ -220,62 +219,6 @@ export function GuidelinesDialog() {
   return (
     <Modal title={`Guidelines of ${project?.name ?? "the project"}`} class="wide">
       <p class="guidelines">{project?.guidelines || "Nobody has written guidelines yet."}</p>
-    </Modal>
-  );
-}
-
-const POINTER_KEYS: readonly (readonly [string, string])[] = [
-  ["Move the picture", "Space + drag, middle button, two fingers"],
-  ["Zoom at the pointer", "Wheel, pinch"],
-  ["Pick a category", "1 – 9"],
-  ["The alternative of a tool", "Alt or right button"],
-];
-
-export function KeysDialog() {
-  const { commands } = useShared();
-  const groups: readonly Group[] = [
-    "Tools",
-    "Edit",
-    "Regions",
-    "Proposals",
-    "View",
-    "Image",
-    "Help",
-  ];
-  return (
-    <Modal title="Keyboard shortcuts" class="wide keys">
-      <div class="key-groups">
-        <section>
-          <h3>Pointer</h3>
-          <dl>
-            {POINTER_KEYS.map(([title, keys]) => (
-              <div key={title}>
-                <dt>{title}</dt>
-                <dd>{keys}</dd>
-              </div>
-            ))}
-          </dl>
-        </section>
-        {groups.map((group) => (
-          <section key={group}>
-            <h3>{group}</h3>
-            <dl>
-              {commands
-                .filter((command) => command.group === group && command.keys.length > 0)
-                .map((command) => (
-                  <div key={command.id}>
-                    <dt>{command.title}</dt>
-                    <dd>
-                      {command.keys.map((keys) => (
-                        <kbd key={keys}>{keyLabel(keys)}</kbd>
-                      ))}
-                    </dd>
-                  </div>
-                ))}
-            </dl>
-          </section>
-        ))}
-      </div>
     </Modal>
   );
 }

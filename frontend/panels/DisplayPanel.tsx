@@ -1,6 +1,7 @@
 import { DEFAULT_DISPLAY, type Display } from "../canvas/renderer";
 import { useEditor } from "./context";
 import { Section, Slider } from "./controls";
+import { Theme } from "./Theme";
 import { WindowControl } from "./WindowControl";
 
 export function DisplayPanel() {
@@ -76,6 +77,17 @@ export function DisplayPanel() {
       <button type="button" class="button small" onClick={() => set(DEFAULT_DISPLAY)}>
         Reset
       </button>
+      <Theme />
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={editor.personal.value.leftHanded}
+          onChange={(event) =>
+            void editor.personal.set({ leftHanded: event.currentTarget.checked })
+          }
+        />
+        Left-handed: tools right, lists left
+      </label>
     </Section>
   );
 }

@@ -1,5 +1,5 @@
 import * as actions from "./actions";
-import { useEditor } from "./context";
+import { useEditor, useKey } from "./context";
 import { Section, Slider } from "./controls";
 import { IconButton } from "./icons";
 
@@ -8,6 +8,10 @@ const LIMIT = 60;
 
 /** What models propose and nobody has decided on, best first. */
 export function Proposals() {
+  const accept = useKey("proposal.accept");
+  const dismiss = useKey("proposal.dismiss");
+  const next = useKey("proposal.next");
+  const toggle = useKey("proposal.toggle");
   const editor = useEditor();
   const doc = editor.document.value;
   const state = editor.viewState.value;
@@ -24,7 +28,7 @@ export function Proposals() {
         <IconButton
           icon={state.showProposals ? "eye" : "eyeOff"}
           label={state.showProposals ? "Hide proposals" : "Show proposals"}
-          keys="Shift+P"
+          keys={toggle}
           pressed={!state.showProposals}
           onClick={() => editor.view.set({ showProposals: !state.showProposals })}
         />
@@ -43,7 +47,7 @@ export function Proposals() {
           type="button"
           class="button small"
           disabled={shown.length === 0}
-          data-tip="N"
+          data-tip={next}
           onClick={() => actions.stepProposal(editor, 1)}
         >
           Next
@@ -87,13 +91,13 @@ export function Proposals() {
               <IconButton
                 icon="check"
                 label={`Accept ${name}`}
-                keys={one.id === active ? "A" : ""}
+                keys={one.id === active ? accept : ""}
                 onClick={() => actions.acceptProposal(editor, one.id)}
               />
               <IconButton
                 icon="close"
                 label={`Dismiss ${name}`}
-                keys={one.id === active ? "D" : ""}
+                keys={one.id === active ? dismiss : ""}
                 onClick={() => actions.dismissProposal(editor, one.id)}
               />
             </li>

@@ -95,6 +95,7 @@ function RegionRow({ region, at, number, selected, choose }: RowProps) {
   const state = editor.viewState.value;
   const category = editor.categories.value.find(({ id }) => id === region.categoryId);
   const lacking = missing(category?.attributes ?? [], region.attributes);
+  const lacks = `Lacks ${lacking.map((one) => one.name).join(", ")}`;
   const single = editor.document.value?.isSingle(region.categoryId);
   const name = single ? (category?.name ?? "?") : `${category?.name ?? "?"} ${number}`;
   const hidden = !editor.view.isVisible(region);
@@ -117,8 +118,8 @@ function RegionRow({ region, at, number, selected, choose }: RowProps) {
         <span class="swatch" style={{ background: `rgb(${color.join(" ")})` }} />
         <span class="clip">{name}</span>
         {lacking.length > 0 && (
-          <span class="badge danger" title={`Lacks ${lacking.map((one) => one.name).join(", ")}`}>
-            lacks {lacking[0]?.name}
+          <span class="lacks" role="img" aria-label={lacks} title={lacks}>
+            !
           </span>
         )}
         {region.isCrowd && <span class="badge">crowd</span>}

@@ -2,7 +2,7 @@ import type { ReadonlySignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { unlabeledPixels } from "../core/ops/regions";
 import * as actions from "./actions";
-import { useEditor } from "./context";
+import { useEditor, useKey } from "./context";
 import { CommandButton } from "./TopBar";
 
 /** Milliseconds. */
@@ -60,6 +60,7 @@ export function StatusBar() {
 /** How much of the picture has no category yet; a click goes to the next such place. */
 function Unlabeled() {
   const editor = useEditor();
+  const key = useKey("region.unlabeled");
   editor.changes.value;
   const doc = editor.document.value;
   if (!doc?.exclusive) return null;
@@ -69,7 +70,7 @@ function Unlabeled() {
     <button
       type="button"
       class="link"
-      data-tip="Go to the next unlabeled area  Shift+U"
+      data-tip={`Go to the next unlabeled area  ${key}`}
       onClick={() => actions.showUnlabeled(editor)}
     >
       {words} % unlabeled

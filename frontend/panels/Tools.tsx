@@ -1,6 +1,7 @@
 import { TOOLS } from "../core/tools/registry";
 import * as actions from "./actions";
-import { useEditor } from "./context";
+import { keyLabel } from "./commands";
+import { useEditor, useShared } from "./context";
 import { Slider } from "./controls";
 import { Icon, IconButton, type IconName } from "./icons";
 
@@ -24,8 +25,9 @@ const ICONS: Record<string, IconName> = {
 const PAINTERS = ["polygon", "rectangle", "lasso", "bucket", "wand", "superpixel", "livewire"];
 
 export function ToolBar() {
-  const editor = useEditor();
+  const { editor, commands } = useShared();
   const current = editor.toolName.value;
+  const keyOf = (name: string) => commands.find(({ id }) => id === `tool.${name}`)?.keys[0] ?? "";
   return (
     <div class="toolbar" role="toolbar" aria-label="Tools" aria-orientation="vertical">
       {TOOLS.filter(({ kinds }) => {
@@ -37,7 +39,7 @@ export function ToolBar() {
           class="tool"
           icon={ICONS[tool.name] ?? "select"}
           label={tool.title}
-          keys={tool.hotkey.toUpperCase()}
+          keys={keyLabel(keyOf(tool.name))}
           pressed={current === tool.name}
           disabled={!actions.toolUsable(editor, tool)}
           onClick={() => {

@@ -1,6 +1,6 @@
 import * as actions from "./actions";
 import { type Command, keyLabel } from "./commands";
-import { useEditor, useShared } from "./context";
+import { useEditor, useKey, useShared } from "./context";
 import { Due } from "./Due";
 import { Icon, IconButton } from "./icons";
 
@@ -76,6 +76,8 @@ export function CommandButton({ id }: { id: string }) {
 
 function MainAction() {
   const editor = useEditor();
+  const approve = useKey("image.approve");
+  const submit = useKey("image.submit");
   const { annotation } = editor.workspace.value ?? {};
   const busy = editor.busy.value;
   if (actions.reviewable(editor)) {
@@ -95,7 +97,7 @@ function MainAction() {
           type="button"
           class="button primary"
           disabled={busy}
-          data-tip="Ctrl+Enter"
+          data-tip={approve}
           onClick={() => void actions.review(editor, "approve", "")}
         >
           <Icon name="check" />
@@ -110,7 +112,7 @@ function MainAction() {
       type="button"
       class="button primary"
       disabled={busy}
-      data-tip="Submit and go to the next image  Ctrl+Enter"
+      data-tip={`Submit and go to the next image  ${submit}`}
       onClick={() => void actions.submit(editor)}
     >
       <Icon name="submit" />

@@ -157,10 +157,9 @@ export function fillIn(editor: Editor): void {
   }
   // The panel shows the selection only in the next frame.
   requestAnimationFrame(() => {
-    const fields = document.querySelector<HTMLElement>(
-      ".attributes [aria-invalid=true], .attributes :is(input, select):not(:disabled)",
-    );
-    fields?.focus();
+    const fields = ".attributes :is(input, select):not(:disabled)";
+    const lacking = document.querySelector<HTMLElement>(`${fields}[aria-invalid=true]`);
+    (lacking ?? document.querySelector<HTMLElement>(fields))?.focus();
   });
 }
 

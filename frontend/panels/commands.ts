@@ -278,6 +278,13 @@ export function makeCommands(editor: Editor): readonly Command[] {
       run: () => view.set({ solo: new Set(view.state.solo.size ? [] : view.state.selection) }),
     },
     {
+      id: "view.leftHanded",
+      title: "Left-handed layout",
+      group: "View",
+      keys: [],
+      run: () => void editor.personal.set({ leftHanded: !editor.personal.value.leftHanded }),
+    },
+    {
       id: "image.next",
       title: "Next image",
       group: "Image",

@@ -19,6 +19,7 @@ import { DeepValues, type Window, type WindowInfo } from "./deep";
 import { Holding } from "./holding";
 import { hotkeyOf } from "./keys";
 import { stillMarks } from "./marks";
+import { Personal } from "./personal";
 import { Picture } from "./picture";
 import { remembered } from "./preferences";
 import { Saving } from "./saving";
@@ -121,6 +122,7 @@ export class Editor {
   private toldOfPreparing = false;
   readonly saving = new Saving();
   readonly holding = new Holding(this);
+  readonly personal = new Personal();
   readonly painter = new Painter();
   private readonly superpixels = new SuperpixelCutter();
   readonly stage: Stage;
@@ -172,6 +174,8 @@ export class Editor {
     effect(() => this.prepareModel());
     this.askAboutConflicts();
     void this.open(this.boot.image, this.boot.annotation).then(() => this.saving.sweep());
+    // Without an answer the ones that this browser remembers are used.
+    void this.personal.load().catch(() => undefined);
     void api.models().then(
       ({ results }) => {
         const usable = results.filter(

@@ -17,7 +17,7 @@ export function remembered<T>(name: string, initial: T): Signal<T> {
 function read<T>(key: string, initial: T): T {
   try {
     const found: unknown = JSON.parse(localStorage.getItem(key) ?? "null");
-    if (typeof found !== typeof initial || !found) return initial;
+    if (found === null || typeof found !== typeof initial) return initial;
     if (typeof initial !== "object" || Array.isArray(initial)) return found as T;
     const known = Object.entries(found).filter(
       ([name, value]) => typeof value === typeof (initial as Record<string, unknown>)[name],
