@@ -19,7 +19,7 @@ function read<T>(key: string, initial: T): T {
     const found: unknown = JSON.parse(localStorage.getItem(key) ?? "null");
     if (found === null || typeof found !== typeof initial) return initial;
     if (typeof initial !== "object" || Array.isArray(initial)) return found as T;
-    const known = Object.entries(found).filter(
+    const known = Object.entries(found as object).filter(
       ([name, value]) => typeof value === typeof (initial as Record<string, unknown>)[name],
     );
     return { ...initial, ...Object.fromEntries(known) };
