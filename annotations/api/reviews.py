@@ -17,9 +17,16 @@ from annotations.api.serializers_annotations import (
     RevisionSerializer,
     VerdictSerializer,
 )
+from annotations.api.serializers_review import (
+    AcceptedSerializer,
+    BaseRegionsSerializer,
+    BasesSerializer,
+)
 from annotations.models import Comment
 from annotations.selectors.annotations import get_annotation
+from annotations.selectors.projects import get_project
 from annotations.selectors.reviews import comment_values, comments_of
+from annotations.selectors.versions import base_regions, bases_of
 from annotations.services import reviews
 
 MOVE_ERRORS: dict[int, Any] = {409: ErrorSerializer, 412: ErrorSerializer}
@@ -47,6 +54,38 @@ class SendBack(View):
         """Asks the annotator for changes; the comment says which. Reviewers only."""
         annotation = reviews.send_back(request.user, get_annotation(request.user, pk), **self.body)
         return Response(AnnotationStateSerializer(annotation).data)
+
+
+class Fix(View):
+    @endpoint(body=RevisionSerializer, replies=AnnotationStateSerializer, errors=MOVE_ERRORS)
+    def post(self, request: Request, pk: int) -> Response:
+        """Lets a reviewer correct a submitted annotation before approving it."""
+        annotation = reviews.fix(request.user, get_annotation(request.user, pk), **self.body)
+        return Response(AnnotationStateSerializer(annotation).data)
+
+
+class Unsampled(View):
+    @endpoint(replies=AcceptedSerializer)
+    def post(self, request: Request, pk: int) -> Response:
+        """Approves what was submitted and not drawn for review. Managers only."""
+        count = reviews.accept_unsampled(request.user, get_project(request.user, pk))
+        return Response({"approved": count})
+
+
+class Bases(View):
+    @endpoint(replies=BasesSerializer)
+    def get(self, request: Request, pk: int) -> Response:
+        """What the annotation can be compared with."""
+        found = bases_of(request.user, get_annotation(request.user, pk))
+        return Response(BasesSerializer({"results": found}).data)
+
+
+class BaseView(View):
+    @endpoint(replies=BaseRegionsSerializer)
+    def get(self, request: Request, pk: int, key: str) -> Response:
+        """The regions of one of them, back to front."""
+        found = base_regions(request.user, get_annotation(request.user, pk), key)
+        return Response({"regions": found})
 
 
 class Reopen(View):
@@ -87,6 +126,10 @@ urlpatterns = [
     path("annotations/<int:pk>/approve", Approve.as_view()),
     path("annotations/<int:pk>/send_back", SendBack.as_view()),
     path("annotations/<int:pk>/reopen", Reopen.as_view()),
+    path("annotations/<int:pk>/fix", Fix.as_view()),
+    path("annotations/<int:pk>/bases", Bases.as_view()),
+    path("annotations/<int:pk>/bases/<slug:key>", BaseView.as_view()),
+    path("projects/<int:pk>/accept_unsampled", Unsampled.as_view()),
     path("annotations/<int:pk>/comments", Comments.as_view()),
     path("comments/<int:pk>", CommentView.as_view()),
 ]

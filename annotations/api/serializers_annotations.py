@@ -111,6 +111,7 @@ class ProposalSerializer(serializers.Serializer):
 
 class ReviewSerializer(serializers.Serializer):
     verdict = serializers.ChoiceField(choices=Review.Verdict.choices)
+    fixed = serializers.BooleanField(help_text="The reviewer had corrected it before.")
     comment = serializers.CharField(allow_blank=True)
     reviewer = serializers.CharField()
     at = serializers.DateTimeField()
@@ -125,7 +126,9 @@ class CommentSerializer(serializers.Serializer):
     region = serializers.UUIDField(allow_null=True)
     author = serializers.CharField()
     at = serializers.DateTimeField()
+    reply_to = serializers.IntegerField(allow_null=True, help_text="The comment it answers.")
     resolved = serializers.BooleanField()
+    stale = serializers.BooleanField(help_text="The pixels under it changed since.")
 
 
 class AnnotationSerializer(serializers.Serializer):
@@ -136,6 +139,7 @@ class AnnotationSerializer(serializers.Serializer):
     annotator = PersonSerializer()
     editable = serializers.BooleanField()
     reviewable = serializers.BooleanField()
+    fixing = serializers.BooleanField(help_text="One corrects it before the verdict.")
     regions = RegionSerializer(many=True)
     dismissed = serializers.ListField(child=serializers.IntegerField())
     reviews = ReviewSerializer(many=True)
@@ -297,6 +301,9 @@ class NewCommentSerializer(StrictSerializer):
     x = serializers.FloatField(required=False, allow_null=True)
     y = serializers.FloatField(required=False, allow_null=True)
     region = serializers.UUIDField(required=False, allow_null=True)
+    reply_to = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=BIG, help_text="A comment's id."
+    )
 
 
 class ResolvedSerializer(StrictSerializer):

@@ -102,6 +102,12 @@ def _decode_runs(runs: Runs, size: Size) -> Mask:
     return flat.reshape(size[1], size[0]).T
 
 
+def covers(counts: str, place: int) -> bool:
+    """Whether the pixel number `place`, counted column by column, belongs to the mask."""
+    ends = np.cumsum(to_runs(counts))
+    return bool(np.searchsorted(ends, place, side="right") % 2)
+
+
 def empty(size: Size) -> str:
     """The mask without a pixel."""
     return from_runs([size[0] * size[1]])

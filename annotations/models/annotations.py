@@ -42,6 +42,13 @@ class Annotation(models.Model):
     approved_at = models.DateTimeField(null=True)
     sampled = models.BooleanField(default=True, help_text="It is to be reviewed; see ReviewRule.")
     risk = models.FloatField(default=0, help_text="0…1, guessed when it was submitted.")
+    fixer = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        help_text="The reviewer who corrects it before the verdict.",
+    )
 
     objects = AnnotationQuerySet.as_manager()
 
@@ -160,6 +167,7 @@ class Review(models.Model):
     reviewer = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     verdict = models.CharField(max_length=10, choices=Verdict.choices)
     revision = models.PositiveBigIntegerField()
+    fixed = models.BooleanField(default=False, help_text="The reviewer had corrected it before.")
     comment = models.TextField(blank=True)
     at = models.DateTimeField(auto_now_add=True)
 
@@ -181,7 +189,13 @@ class Comment(models.Model):
     x = models.FloatField(null=True)
     y = models.FloatField(null=True)
     region = models.ForeignKey(Region, models.SET_NULL, null=True, related_name="comments")
+    parent = models.ForeignKey(
+        "self", models.CASCADE, null=True, related_name="replies", help_text="It answers that one."
+    )
     resolved_at = models.DateTimeField(null=True)
+    stale_at = models.DateTimeField(
+        null=True, help_text="Since when the pixels under it are other ones."
+    )
     at = models.DateTimeField(auto_now_add=True, editable=False)
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
 

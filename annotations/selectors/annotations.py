@@ -33,12 +33,15 @@ def list_annotations(
 
 
 def may_edit(user, annotation: Annotation) -> bool:
-    """Whether `user` may write regions: the own annotation, not submitted, in a live project."""
-    return (
-        annotation.annotator_id == user.pk
-        and annotation.status in EDITABLE
-        and not annotation.project.archived
-    )
+    """Whether `user` may write regions: one's own that is not submitted, or what one corrects.
+
+    Nobody may in an archived project.
+    """
+    if annotation.project.archived:
+        return False
+    if annotation.status == Annotation.Status.SUBMITTED:
+        return annotation.fixer_id == user.pk
+    return annotation.annotator_id == user.pk and annotation.status in EDITABLE
 
 
 def may_judge(user, role: str | None, annotation: Annotation) -> bool:

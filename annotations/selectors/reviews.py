@@ -48,13 +48,16 @@ def comment_values(comment: Comment) -> dict[str, Any]:
         "region": str(comment.region.uuid) if comment.region else None,
         "author": comment.author.username,
         "at": comment.at,
+        "reply_to": comment.parent_id,
         "resolved": comment.resolved_at is not None,
+        "stale": comment.stale_at is not None,
     }
 
 
 def review_values(review: Review) -> dict[str, Any]:
     return {
         "verdict": review.verdict,
+        "fixed": review.fixed,
         "comment": review.comment,
         "reviewer": review.reviewer.username,
         "at": review.at,

@@ -129,6 +129,7 @@ def annotation_values(
         "revision": annotation.revision,
         "annotator": {"id": annotation.annotator_id, "username": annotation.annotator.username},
         "editable": may_edit(user, annotation),
+        "fixing": submitted and annotation.fixer_id == user.pk,
         "reviewable": submitted and may_judge(user, role, annotation),
         "regions": [region_values(region, image) for region in live_regions(annotation)],
         "dismissed": list(annotation.dismissals.values_list("proposal_id", flat=True)),

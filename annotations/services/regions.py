@@ -30,8 +30,8 @@ from annotations.models import (
     RegionRevision,
 )
 from annotations.records import Geometry
-from annotations.selectors.annotations import EDITABLE, region_values
-from annotations.services import work
+from annotations.selectors.annotations import may_edit, region_values
+from annotations.services import comments, work
 from annotations.services.reviews import keep_image_status
 
 MAX_WRITES = 1000
@@ -226,6 +226,7 @@ class _Patch:
         self.annotation_id = annotation.pk
         self.writes = list(zip(writes, shapes, strict=True))
         self.revisions: list[RegionRevision] = []
+        self.before: dict[uuid.UUID, comments.Shape] = {}
         self.touched: dict[uuid.UUID, int] = {}  # to the index of the last write
 
     def apply(self) -> PatchResult:
@@ -247,7 +248,7 @@ class _Patch:
         annotation = rows.select_for_update(of=("self",), no_key=True).first()
         if annotation is None:
             raise NotFound("annotation")
-        if annotation.annotator_id != self.user.pk:
+        if self.user.pk not in (annotation.annotator_id, annotation.fixer_id):
             raise Conflict(
                 "not_editable",
                 "This annotation is somebody else's.",
@@ -369,6 +370,8 @@ class _Patch:
                 outcomes.append(self._outcome_then(revision))
                 continue
             region = self.regions.get(write.region)
+            if region is not None and region.pk and write.region not in self.before:
+                self.before[write.region] = comments.shape_of(region)
             if write.based_on != (region.version if region else 0):
                 stale[index] = write
                 continue
@@ -463,7 +466,7 @@ class _Patch:
     def _check_editable(self) -> None:
         if self.project.archived:
             raise Conflict("archived", "The project is archived, so nothing in it changes.")
-        if self.annotation.status not in EDITABLE:
+        if not may_edit(self.user, self.annotation):
             raise Conflict(
                 "not_editable",
                 f"The annotation is {self.annotation.get_status_display().lower()}.",
@@ -512,6 +515,7 @@ class _Patch:
         for revision in self.revisions:
             revision.seconds = active / len(self.revisions)
         RegionRevision.objects.bulk_create(self.revisions)
+        comments.mark_stale(self.annotation, self.before, touched)
         Dismissal.objects.bulk_create(
             Dismissal(annotation=self.annotation, proposal_id=pk)
             for pk, dismiss in shown.items()
@@ -522,7 +526,8 @@ class _Patch:
 
         first = not self.annotation.revision
         self.annotation.revision += len(self.revisions) + len(shown)
-        self.annotation.seconds_spent += active
+        if self.user.pk == self.annotation.annotator_id:  # a reviewer's stand in the revisions
+            self.annotation.seconds_spent += active
         self.annotation.save(update_fields=["revision", "seconds_spent", "updated_at"])
         if first:
             keep_image_status(self.image)

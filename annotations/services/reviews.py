@@ -11,7 +11,7 @@ from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
 from annotations.models import Annotation, Comment, Image, Project, Region, Review
 from annotations.models.projects import Role
 from annotations.selectors.annotations import EDITABLE, may_judge
-from annotations.services import facts, work
+from annotations.services import facts, sampling, work
 
 Status = Annotation.Status
 Verdict = Review.Verdict
@@ -65,6 +65,7 @@ def submit(user, annotation: Annotation, revision: int) -> Annotation:
             raise Conflict("not_editable", "The annotation is approved already.")
         _attributes_complete(annotation)
         annotation.submitted_at = timezone.now()
+        sampling.judge(annotation)
         _move(annotation, Status.SUBMITTED)
     return annotation
 
@@ -105,6 +106,42 @@ def send_back(user, annotation: Annotation, revision: int, comment: str) -> Anno
     return _judge(user, annotation, revision, comment, Verdict.SEND_BACK, Status.SENT_BACK)
 
 
+def fix(user, annotation: Annotation, revision: int) -> Annotation:
+    """Lets a reviewer correct a submitted annotation before the verdict; nobody else meanwhile."""
+    with transaction.atomic():
+        annotation = _locked(user, annotation)
+        _refuse_own(user, annotation)
+        _same_revision(annotation, revision)
+        _refuse_unsubmitted(annotation)
+        if annotation.fixer_id not in (None, user.pk):
+            raise Conflict(
+                "being_fixed",
+                "Another reviewer corrects this annotation.",
+                hint="Wait for the verdict, or judge another one.",
+            )
+        annotation.fixer = user
+        annotation.save(update_fields=["fixer"])
+    return annotation
+
+
+def accept_unsampled(user, project: Project) -> int:
+    """Approves what was submitted and not drawn for review. Managers only; returns how many."""
+    require(user, project, Role.MANAGER)
+    rows = Annotation.objects.filter(project=project, status=Status.SUBMITTED, sampled=False)
+    count = 0
+    for pk in rows.values_list("pk", flat=True):
+        with transaction.atomic():
+            found = rows.select_for_update(of=("self",), no_key=True).filter(pk=pk)
+            annotation = found.select_related("image", "project", "annotator").first()
+            if annotation is None or annotation.project.archived:
+                continue
+            _record(user, annotation, Verdict.APPROVE, "Not drawn for review.")
+            annotation.approved_at = timezone.now()
+            _move(annotation, Status.APPROVED)
+            count += 1
+    return count
+
+
 def reopen(user, annotation: Annotation, revision: int, comment: str = "") -> Annotation:
     """Makes a submitted or approved annotation editable again.
 
@@ -133,8 +170,12 @@ def add_comment(
     x: float | None = None,
     y: float | None = None,
     region: uuid.UUID | None = None,
+    reply_to: int | None = None,
 ) -> Comment:
-    """A remark by whoever sees the annotation, at a pixel (x, y) of the image or on a region."""
+    """A remark by whoever sees the annotation, at a pixel (x, y) of the image or on a region.
+
+    `reply_to`: the id of the comment that it answers; an answer to an answer joins the first one.
+    """
     if not text.strip():
         raise ServiceError(400, "invalid", "A comment needs a text.", "text")
     if (x is None) != (y is None):
@@ -147,8 +188,19 @@ def add_comment(
         pinned = Region.objects.filter(annotation=annotation, uuid=region).first()
         if pinned is None:
             raise ServiceError(400, "invalid", "The annotation has no such region.", "region")
+    parent = None
+    if reply_to is not None:
+        parent = Comment.objects.filter(annotation=annotation, pk=reply_to).first()
+        if parent is None:
+            raise ServiceError(400, "invalid", "The annotation has no such comment.", "reply_to")
     return Comment.objects.create(
-        annotation=annotation, author=user, text=text, x=x, y=y, region=pinned
+        annotation=annotation,
+        author=user,
+        text=text,
+        x=x,
+        y=y,
+        region=pinned,
+        parent=parent and (parent.parent or parent),
     )
 
 
@@ -165,26 +217,34 @@ def _judge(
 ) -> Annotation:
     with transaction.atomic():
         annotation = _locked(user, annotation)
-        role = require(user, annotation.project_id, Role.REVIEWER)
-        if not may_judge(user, role, annotation):
-            raise Forbidden(
-                "This annotation is your own, so another reviewer judges it.",
-                hint="Only where nobody else in the project may review, one judges the own work.",
-            )
+        _refuse_own(user, annotation)
         _same_revision(annotation, revision)
         last = annotation.reviews.first()
         if annotation.status == status and last and last.reviewer_id == user.pk:
             return annotation
-        if annotation.status != Status.SUBMITTED:
-            raise Conflict(
-                "not_submitted",
-                f"The annotation is {annotation.get_status_display().lower()}, not submitted.",
-                hint="Load it again; somebody may have been quicker.",
-            )
+        _refuse_unsubmitted(annotation)
         _record(user, annotation, verdict, comment)
         annotation.approved_at = timezone.now() if status == Status.APPROVED else None
         _move(annotation, status)
     return annotation
+
+
+def _refuse_own(user, annotation: Annotation) -> None:
+    role = require(user, annotation.project_id, Role.REVIEWER)
+    if not may_judge(user, role, annotation):
+        raise Forbidden(
+            "This annotation is your own, so another reviewer judges it.",
+            hint="Only where nobody else may review and the rules allow it, one judges the own.",
+        )
+
+
+def _refuse_unsubmitted(annotation: Annotation) -> None:
+    if annotation.status != Status.SUBMITTED:
+        raise Conflict(
+            "not_submitted",
+            f"The annotation is {annotation.get_status_display().lower()}, not submitted.",
+            hint="Load it again; somebody may have been quicker.",
+        )
 
 
 def _record(user, annotation: Annotation, verdict: Verdict, comment: str) -> None:
@@ -193,6 +253,7 @@ def _record(user, annotation: Annotation, verdict: Verdict, comment: str) -> Non
         reviewer=user,
         verdict=verdict,
         revision=annotation.revision,
+        fixed=annotation.fixer_id == user.pk,
         comment=comment.strip(),
     )
 
@@ -226,7 +287,9 @@ def _same_revision(annotation: Annotation, revision: int) -> None:
 
 def _move(annotation: Annotation, status: Status) -> None:
     annotation.status = status
-    annotation.save(update_fields=["status", "submitted_at", "approved_at", "updated_at"])
+    annotation.fixer = None
+    fields = ["status", "fixer", "sampled", "risk", "submitted_at", "approved_at", "updated_at"]
+    annotation.save(update_fields=fields)
     keep_image_status(annotation.image)
     work.moved(annotation)
     facts.due(annotation)

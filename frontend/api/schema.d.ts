@@ -38,6 +38,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/annotations/{id}/bases": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the annotation can be compared with. */
+        get: operations["bases_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/bases/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The regions of one of them, back to front. */
+        get: operations["base_view_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/annotations/{id}/comments": {
         parameters: {
             query?: never;
@@ -50,6 +84,23 @@ export interface paths {
         put?: never;
         /** @description A remark, at a pixel or on a region where those are given. */
         post: operations["comments_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/fix": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Lets a reviewer correct a submitted annotation before approving it. */
+        post: operations["fix_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -700,6 +751,23 @@ export interface paths {
         patch: operations["project_patch"];
         trace?: never;
     };
+    "/api/projects/{id}/accept_unsampled": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Approves what was submitted and not drawn for review. Managers only. */
+        post: operations["unsampled_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{id}/annotations": {
         parameters: {
             query?: never;
@@ -1041,6 +1109,10 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        Accepted: {
+            /** @description How many. */
+            approved: number;
+        };
         Annotation: {
             id: number;
             image: number;
@@ -1049,6 +1121,8 @@ export interface components {
             annotator: components["schemas"]["Person"];
             editable: boolean;
             reviewable: boolean;
+            /** @description One corrects it before the verdict. */
+            fixing: boolean;
             regions: components["schemas"]["Region"][];
             dismissed: number[];
             reviews: components["schemas"]["Review"][];
@@ -1123,6 +1197,29 @@ export interface components {
             /** @description The texts that a choice may be. */
             choices?: string[];
         };
+        Base: {
+            key: string;
+            /** @description For people. */
+            title: string;
+        };
+        /** @description A region without who and when; either `mask` or `polygons`. */
+        BaseRegion: {
+            category: number | null;
+            mask: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons: number[][][] | null;
+        };
+        BaseRegions: {
+            regions: components["schemas"]["BaseRegion"][];
+        };
+        Bases: {
+            results: components["schemas"]["Base"][];
+        };
         Batch: {
             readonly id: number;
             name: string;
@@ -1188,7 +1285,11 @@ export interface components {
             author: string;
             /** Format: date-time */
             at: string;
+            /** @description The comment it answers. */
+            reply_to: number | null;
             resolved: boolean;
+            /** @description The pixels under it changed since. */
+            stale: boolean;
         };
         Conflict: {
             /** Format: uuid */
@@ -1547,6 +1648,11 @@ export interface components {
             y?: number | null;
             /** Format: uuid */
             region?: string | null;
+            /**
+             * Format: int64
+             * @description A comment's id.
+             */
+            reply_to?: number | null;
         };
         NewExportRequest: {
             format: string;
@@ -1982,6 +2088,8 @@ export interface components {
         };
         Review: {
             verdict: components["schemas"]["Verdict"];
+            /** @description The reviewer had corrected it before. */
+            fixed: boolean;
             comment: string;
             reviewer: string;
             /** Format: date-time */
@@ -2463,6 +2571,113 @@ export interface operations {
             };
         };
     };
+    bases_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Bases"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    base_view_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BaseRegions"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     comments_get: {
         parameters: {
             query?: {
@@ -2568,6 +2783,79 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    fix_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RevisionRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnnotationState"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -5433,6 +5721,59 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Project"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    unsampled_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Accepted"];
                 };
             };
             400: {

@@ -144,6 +144,11 @@ API = [
     ),
     Row("POST", "/api/annotations/{submitted}/approve", "reviewer", 200, VERDICT),
     Row("POST", "/api/annotations/{submitted}/send_back", "reviewer", 200, VERDICT),
+    Row("POST", "/api/annotations/{submitted}/fix", "reviewer", 200, {"revision": 1}),
+    Row("GET", "/api/annotations/{annotation}/bases", "annotator"),
+    Row("GET", "/api/annotations/{annotation}/bases/annotation-{theirs}", "reviewer",
+        but={"annotator": 404}),
+    Row("POST", "/api/projects/{project}/accept_unsampled", "manager"),
     # The annotator may take the own submission back, and not an approval.
     Row("POST", "/api/annotations/{submitted}/reopen", "annotator", 200, VERDICT),
     Row("POST", "/api/annotations/{approved}/reopen", "reviewer", 200, VERDICT),

@@ -1,0 +1,80 @@
+"""What an annotation can be compared with: proposals, what it was, what others made."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Max
+
+from annotations.errors import NotFound
+from annotations.models import Annotation, Image, Prediction, Proposal, Region, RegionRevision
+from annotations.selectors.annotations import mask_values
+from annotations.selectors.reviews import reviews_of
+
+
+@dataclass(frozen=True)
+class Base:
+    """One thing to compare with. `key` asks for its regions."""
+
+    key: str
+    title: str
+
+
+def bases_of(user, annotation: Annotation) -> list[Base]:
+    """All that `user` may compare the annotation with: what is most telling first.
+
+    Earlier states are those that a verdict was given on; the work of others is that of annotations
+    that `user` may see.
+    """
+    found = [
+        Base(f"review-{one.pk}", f"As {one.reviewer.username} saw it, revision {one.revision}")
+        for one in reviews_of(annotation)
+        if one.revision != annotation.revision
+    ]
+    newest = Prediction.objects.filter(image=annotation.image_id).order_by().values("model")
+    ids = newest.annotate(newest=Max("pk")).values("newest")
+    for prediction in Prediction.objects.filter(pk__in=ids):
+        found.append(Base(f"prediction-{prediction.pk}", f"Proposals of {prediction.model}"))
+    for other in others(user, annotation):
+        found.append(Base(f"annotation-{other.pk}", f"The work of {other.annotator.username}"))
+    return found
+
+
+def others(user, annotation: Annotation) -> Any:
+    """Annotations of the same image that `user` may see."""
+    rows = Annotation.objects.visible_to(user).filter(image=annotation.image_id)
+    return rows.exclude(pk=annotation.pk).select_related("annotator").order_by("pk")
+
+
+def base_regions(user, annotation: Annotation, key: str) -> list[dict[str, Any]]:
+    """The regions of one of `bases_of`, back to front; or NotFound."""
+    if key not in {base.key for base in bases_of(user, annotation)}:
+        raise NotFound("base")
+    kind, _, digits = key.partition("-")
+    number = int(digits)
+    rows: list[Any]
+    if kind == "review":
+        review = annotation.reviews.get(pk=number)
+        rows = regions_at(annotation, review.at)
+    elif kind == "prediction":
+        rows = list(Proposal.objects.filter(prediction=number).order_by("score", "pk"))
+    else:
+        regions = Region.objects.filter(annotation=number, deleted_at=None)
+        rows = list(regions.order_by("order", "pk"))
+    return [shape_values(row, annotation.image) for row in rows]
+
+
+def regions_at(annotation: Annotation, at: datetime) -> list[RegionRevision]:
+    """What each region was at that moment, back to front; without those that were deleted."""
+    then = RegionRevision.objects.filter(region__annotation=annotation, at__lte=at)
+    newest = then.order_by().values("region").annotate(newest=Max("pk")).values("newest")
+    rows = RegionRevision.objects.filter(pk__in=newest, deleted=False)
+    return list(rows.order_by("order", "region"))
+
+
+def shape_values(row: Any, image: Image) -> dict[str, Any]:
+    return {
+        "category": row.category_id,
+        "mask": mask_values(row.counts, image),
+        "polygons": row.polygons,
+    }
