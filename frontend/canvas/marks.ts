@@ -71,7 +71,7 @@ export function drawMarks(
         const [height, width] = mark.size;
         const path = maskPath(mark.counts, { width, height });
         context.fillStyle = mark.style === "preview" ? ACCENT : "#ffffff";
-        context.globalAlpha = mark.style === "preview" ? 0.4 : 0.12;
+        context.globalAlpha = { preview: 0.4, hover: 0.3, proposal: 0.12 }[mark.style];
         context.fill(path, "evenodd");
         context.globalAlpha = 1;
         cased(context, path, camera.scale, "#ffffff", mark.style === "proposal" ? [6, 4] : []);

@@ -42,6 +42,11 @@ export class History {
     return this.lost;
   }
 
+  /** That many can be undone. */
+  get steps(): number {
+    return this.done.length;
+  }
+
   get undoTitle(): string | null {
     return this.done.at(-1)?.title ?? null;
   }

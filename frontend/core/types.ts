@@ -197,7 +197,7 @@ export type Overlay =
       readonly kind: "mask";
       readonly counts: string;
       readonly size: readonly [number, number];
-      readonly style: "preview" | "proposal";
+      readonly style: "preview" | "hover" | "proposal";
     };
 
 /**
@@ -217,4 +217,6 @@ export interface Tool {
   /** Takes the gesture back to its start; true when there was one. */
   cancel(): boolean;
   overlays(): readonly Overlay[];
+  /** How far it has got, in plain words; empty: nothing to say. */
+  says?(): string;
 }

@@ -32,6 +32,8 @@ export interface ViewState {
   readonly snapDistance: number;
   /** Vertices at the same place move together. */
   readonly sharedBorders: boolean;
+  /** Whether the assist tool shows its mask before the click. */
+  readonly assistPreview: boolean;
 }
 
 const INITIAL: ViewState = {
@@ -53,6 +55,7 @@ const INITIAL: ViewState = {
   superpixelSize: 24,
   snapDistance: 8,
   sharedBorders: true,
+  assistPreview: true,
 };
 
 /** What a person looks at and works with: kept out of the document and of its history. */

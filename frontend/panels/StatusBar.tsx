@@ -45,9 +45,10 @@ export function StatusBar() {
       <span class="coordinates">{point && `${Math.floor(point.x)}, ${Math.floor(point.y)}`}</span>
       <span class="clip">{category?.name ?? ""}</span>
       <Unlabeled />
+      <Steps />
       <span class="grow" />
-      <span class="decoder" data-decoder={editor.decoderState.value}>
-        {editor.decoderState.value === "preparing" && "Preparing the model…"}
+      <span class="decoder" data-decoder={editor.engine.state.value}>
+        {editor.engine.state.value === "preparing" && "Preparing the model…"}
       </span>
       <CommandButton id="view.out" />
       <span class="zoom">{scale < 0.1 ? (scale * 100).toFixed(1) : Math.round(scale * 100)} %</span>
@@ -55,6 +56,28 @@ export function StatusBar() {
       <CommandButton id="view.fit" />
     </div>
   );
+}
+
+/** How far undo goes back, and what that holds in memory. */
+function Steps() {
+  const editor = useEditor();
+  editor.changes.value;
+  const history = editor.document.value?.history;
+  if (!history || history.steps + history.dropped === 0) return null;
+  const size = bytesLabel(history.bytes);
+  const oldest = `The oldest ${history.dropped} can no longer be undone: their memory was needed.`;
+  return (
+    <span class="steps clip" title={history.dropped > 0 ? oldest : "Kept for undo in this tab"}>
+      {history.steps} {history.steps === 1 ? "step" : "steps"}, {size}
+      {history.dropped > 0 && `, oldest ${history.dropped} dropped`}
+    </span>
+  );
+}
+
+/** "3 kB", "1.2 MB". */
+function bytesLabel(bytes: number): string {
+  if (bytes < 1e6) return `${Math.ceil(bytes / 1000)} kB`;
+  return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 }
 
 /** How much of the picture has no category yet; a click goes to the next such place. */

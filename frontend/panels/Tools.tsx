@@ -147,13 +147,24 @@ export function ToolOptions() {
           />
         </>
       )}
-      {name === "assist" && <AssistModel />}
-      {editor.thinking.value && (
+      {name === "assist" && (
+        <>
+          <AssistModel />
+          <Check
+            label="Preview under the pointer"
+            on={state.assistPreview}
+            set={(on) => set({ assistPreview: on })}
+          />
+        </>
+      )}
+      {editor.engine.thinking.value && (
         <span class="option" role="status">
           <span class="spinner" aria-hidden="true" /> Looking…
         </span>
       )}
-      <span class="hint clip">{HINTS[name] ?? ""}</span>
+      <span class="hint clip" role="status">
+        {editor.toolSays.value || HINTS[name]}
+      </span>
     </fieldset>
   );
 }
@@ -175,15 +186,15 @@ const HINTS: Record<string, string> = {
 
 function AssistModel() {
   const editor = useEditor();
-  const usable = editor.promptModels.value;
+  const usable = editor.engine.models.value;
   if (usable.length < 2) return usable[0] ? <span class="option">{usable[0].name}</span> : null;
   return (
     <label class="option">
       Model
       <select
-        value={String(editor.model.value)}
+        value={String(editor.engine.model.value)}
         onChange={(event) => {
-          editor.model.value = Number(event.currentTarget.value);
+          editor.engine.model.value = Number(event.currentTarget.value);
         }}
       >
         <option value="0">Best installed</option>

@@ -1,6 +1,6 @@
 import { computed, effect, type Signal, signal } from "@preact/signals";
 import { ApiError, api } from "../api/client";
-import { type ApiComment, type ApiModel, categoryOf, type Workspace } from "../api/workspace";
+import { type ApiComment, categoryOf, type Workspace } from "../api/workspace";
 import { Input } from "../canvas/input";
 import { DEFAULT_DISPLAY, type Display } from "../canvas/renderer";
 import { Stage } from "../canvas/stage";
@@ -11,11 +11,11 @@ import type { ToolContext } from "../core/tools/context";
 import { TOOLS } from "../core/tools/registry";
 import type { Category, Change, Point, Rect, StoredRegion, Tool } from "../core/types";
 import { View, type ViewState } from "../core/view";
-import { Decoder, type DecoderState } from "../workers/decoder";
 import { SuperpixelCutter } from "../workers/superpixels";
 import { pickCategory } from "./actions";
 import { Painter } from "./colors";
 import { DeepValues, type Window, type WindowInfo } from "./deep";
+import { Engine } from "./engine";
 import { Holding } from "./holding";
 import { hotkeyOf } from "./keys";
 import { stillMarks } from "./marks";
@@ -50,9 +50,6 @@ export type Dialog =
   | "skip"
   | null;
 
-/** So many images after the open one are encoded before somebody opens them. */
-const AHEAD = 5;
-
 /** Settings of the view that a browser remembers from image to image. */
 const KEPT = [
   "colorBy",
@@ -66,6 +63,7 @@ const KEPT = [
   "snapDistance",
   "sharedBorders",
   "onlyUnlabeled",
+  "assistPreview",
 ] as const satisfies readonly (keyof ViewState)[];
 
 /**
@@ -86,10 +84,6 @@ export class Editor {
   readonly camera = signal<Camera>({ scale: 1, x: 0, y: 0 });
   readonly activeProposal = signal<number | null>(null);
   readonly dialog = signal<Dialog>(null);
-  /** Those that answer clicks and boxes. */
-  readonly promptModels = signal<readonly ApiModel[]>([]);
-  /** The one of them that was chosen; 0 lets the server choose. */
-  readonly model = remembered<number>("model", 0);
   readonly comments = signal<readonly ApiComment[]>([]);
   /** Which values of a picture of more than 8 bits are shown. */
   readonly window = signal<Window | null>(null);
@@ -107,19 +101,13 @@ export class Editor {
     const workspace = this.workspace.value;
     return !!workspace && (workspace.annotation?.editable ?? workspace.may_start);
   });
-  /** The prompt engine is being asked. */
-  readonly thinking = signal(false);
+  /** What the tool in hand says of itself. */
+  readonly toolSays = signal("");
+  /** It was said that the history of the open image is full. */
+  private toldOfHistory = false;
   /** Where the search for unlabeled pixels goes on. */
   lastUnlabeled: Point | null = null;
-  /** Who answers clicks on the open image. */
-  readonly decoderState = signal<DecoderState>("server");
-  private readonly decoder = new Decoder(
-    (image, model) => api.embed(image, model, AHEAD),
-    (state) => {
-      this.decoderState.value = state;
-    },
-  );
-  private toldOfPreparing = false;
+  readonly engine = new Engine();
   readonly saving = new Saving();
   readonly holding = new Holding(this);
   readonly personal = new Personal();
@@ -155,7 +143,7 @@ export class Editor {
     );
     this.input = new Input(this.stage.element, this.stage.viewport, {
       tool: () => (this.editable.peek() ? this.tool : null),
-      changed: () => this.stage.invalidateLive(),
+      changed: () => this.toolChanged(),
       hover: (point) => this.hover(point),
       press: (point) => this.press(point),
     });
@@ -176,16 +164,8 @@ export class Editor {
     void this.open(this.boot.image, this.boot.annotation).then(() => this.saving.sweep());
     // Without an answer the ones that this browser remembers are used.
     void this.personal.load().catch(() => undefined);
-    void api.models().then(
-      ({ results }) => {
-        const usable = results.filter(
-          ({ state, roles }) => state === "ready" && roles.includes("prompt"),
-        );
-        this.promptModels.value = usable;
-        if (!usable.some(({ id }) => id === this.model.value)) this.model.value = 0;
-      },
-      () => undefined,
-    );
+    // Without an answer the server chooses the model.
+    void this.engine.load().catch(() => undefined);
     addEventListener("popstate", () => {
       const match = /\/images\/(\d+)\/edit/.exec(location.pathname);
       const annotation = new URLSearchParams(location.search).get("annotation");
@@ -266,6 +246,7 @@ export class Editor {
     this.pictureMissing.value = true;
     this.activeProposal.value = null;
     this.lastUnlabeled = null;
+    this.toldOfHistory = false;
     this.painter.highlighted = null;
     this.stage.setImage(null, null, { width: 1, height: 1 });
   }
@@ -363,11 +344,10 @@ export class Editor {
 
   /** Has the open image encoded for the chosen model, and those that come after it. */
   private prepareModel(): void {
-    const image = this.workspace.value?.image.id;
-    const model = this.model.value || null;
-    this.toldOfPreparing = false;
-    if (image && this.editable.value) void this.decoder.open(image, model);
-    else this.decoder.close();
+    const image = this.workspace.value?.image;
+    this.engine.model.value;
+    if (image && this.editable.value) this.engine.open(image.id, image);
+    else this.engine.close();
   }
 
   // --- drawing -----------------------------------------------------------------------------------
@@ -377,7 +357,12 @@ export class Editor {
     if (!this.editable.peek() || !this.tool) return [];
     const marks = this.tool.overlays();
     if (this.pointer.peek()) return marks;
-    return marks.filter(({ kind }) => kind !== "circle" && kind !== "square");
+    return marks.filter(
+      (mark) =>
+        mark.kind !== "circle" &&
+        mark.kind !== "square" &&
+        !(mark.kind === "mask" && mark.style === "hover"),
+    );
   }
 
   private changed(change: Change): void {
@@ -386,6 +371,7 @@ export class Editor {
     if (change.dirty) this.stage.labelsChanged(change.dirty);
     if (change.final) {
       this.dropMissing(doc);
+      this.tellOfHistory(doc);
       this.repaint();
       this.changes.value += 1;
     } else {
@@ -400,6 +386,12 @@ export class Editor {
       this.stage.invalidateStill();
     }
     this.stage.invalidateLive();
+  }
+
+  private tellOfHistory({ history }: Document): void {
+    if (history.dropped === 0 || this.toldOfHistory) return;
+    this.toldOfHistory = true;
+    toast("The undo history is full: from now on its oldest steps go.");
   }
 
   /** A selection never names a region that is gone. */
@@ -451,7 +443,7 @@ export class Editor {
       alt: event.altKey,
       ctrl: event.ctrlKey || event.metaKey,
     });
-    if (used) this.stage.invalidateLive();
+    if (used) this.toolChanged();
     return used;
   }
 
@@ -468,7 +460,7 @@ export class Editor {
 
   cancelGesture(): boolean {
     const cancelled = this.tool?.cancel() ?? false;
-    if (cancelled) this.stage.invalidateLive();
+    if (cancelled) this.toolChanged();
     return cancelled;
   }
 
@@ -483,6 +475,11 @@ export class Editor {
     this.showCursor();
     this.painter.highlighted = null;
     this.repaint();
+    this.toolChanged();
+  }
+
+  private toolChanged(): void {
+    this.toolSays.value = this.tool?.says?.() ?? "";
     this.stage.invalidateLive();
   }
 
@@ -502,40 +499,15 @@ export class Editor {
         const rgba = this.picture?.pixels(window);
         return rgba ? this.superpixels.cut({ rgba, window, spacing }) : null;
       },
-      segment: async (prompts) => {
-        const { points, box, mask } = prompts;
-        const here = await this.decoder.segment(prompts);
-        if (here) return here;
-        this.thinking.value = true;
-        const reply = await api
-          .segment(this.workspace.value?.image.id ?? 0, {
-            model: this.answeringModel(),
-            points: [...points],
-            box: box && [box.x, box.y, box.width, box.height],
-            mask: mask && { size: [...mask.size], counts: mask.counts },
-          })
-          .finally(() => {
-            this.thinking.value = false;
-          });
-        const { width, height } = doc.size;
-        return reply.candidates.map(({ mask: { counts }, score }) => ({
-          mask: { size: [height, width] as const, counts },
-          score,
-        }));
+      segment: (prompts) => this.engine.segment(prompts),
+      glance: (prompts) => this.engine.glance(prompts),
+      later: (milliseconds, call) => {
+        const timer = setTimeout(call, milliseconds);
+        return () => clearTimeout(timer);
       },
-      changed: () => this.stage.invalidateLive(),
+      changed: () => this.toolChanged(),
       notify: (message) => toast(message),
     };
-  }
-
-  /** The chosen model; while its encoder is at work, the one that needs none. */
-  private answeringModel(): number | null {
-    const chosen = this.model.value || null;
-    const light = this.promptModels.value.find(({ engine }) => engine === "classic");
-    if (this.decoderState.value !== "preparing" || !light) return chosen;
-    if (!this.toldOfPreparing) toast("The model is still preparing this image. Classic answers.");
-    this.toldOfPreparing = true;
-    return light.id;
   }
 
   /** One undo step. Nothing happens while a gesture goes on or in an annotation of others. */

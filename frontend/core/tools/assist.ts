@@ -9,6 +9,7 @@ import type {
   Rect,
   Tool,
 } from "../types";
+import { Glance } from "./assist_glance";
 import { clampPoint, DRAG, distance, inImage, paintOnce } from "./common";
 import type { ToolContext } from "./context";
 
@@ -17,7 +18,7 @@ type PromptPoint = Prompts["points"][number];
 /**
  * Clicks and a box are sent to the prompt engine, its masks are shown, Enter takes one. Alt makes a
  * negative click, dragging a box; Tab or a number chooses among the masks, Backspace takes the last
- * prompt back.
+ * prompt back. Before the first click the mask under the resting pointer is shown.
  */
 class AssistTool implements Tool {
   readonly name = "assist";
@@ -31,8 +32,11 @@ class AssistTool implements Tool {
   /** Of the last question; answers to older ones are dropped. */
   private question = 0;
   private waiting = false;
+  private readonly glance: Glance;
 
-  constructor(private readonly context: ToolContext) {}
+  constructor(private readonly context: ToolContext) {
+    this.glance = new Glance(context);
+  }
 
   pointerDown(samples: readonly PointerSample[]): void {
     this.start = samples[0] ?? null;
@@ -40,7 +44,9 @@ class AssistTool implements Tool {
   }
 
   pointerMove(samples: readonly PointerSample[]): void {
-    if (this.start) this.end = samples.at(-1) ?? this.end;
+    const at = samples.at(-1);
+    if (this.start) this.end = at ?? this.end;
+    else if (at && !this.hasPrompts()) this.glance.at(at);
   }
 
   pointerUp(samples: readonly PointerSample[], modifiers: Modifiers): void {
@@ -50,11 +56,14 @@ class AssistTool implements Tool {
     this.start = null;
     this.end = null;
     if (!start) return;
+    const known = box || modifiers.alt || this.hasPrompts() ? null : this.glance.known(start);
+    this.glance.stop();
     if (box) this.box = box;
     else if (inImage(this.context.doc.size, start)) {
       this.points = [...this.points, { x: start.x, y: start.y, positive: !modifiers.alt }];
     } else return;
-    this.ask();
+    if (known) this.answered(++this.question, known, null);
+    else this.ask();
   }
 
   key(key: string): boolean {
@@ -82,6 +91,7 @@ class AssistTool implements Tool {
     this.end = null;
     this.waiting = false;
     this.question++;
+    this.glance.stop();
     return any;
   }
 
@@ -89,12 +99,24 @@ class AssistTool implements Tool {
     const overlays: Overlay[] = [];
     const candidate = this.candidates[this.chosen];
     if (candidate) overlays.push({ kind: "mask", ...candidate.mask, style: "preview" });
+    else if (this.glance.shown && !this.hasPrompts()) {
+      overlays.push({ kind: "mask", ...this.glance.shown.mask, style: "hover" });
+    }
     const box = this.dragged() ?? this.box;
     if (box) overlays.push({ kind: "box", ...box, style: "draft" });
     for (const { x, y, positive } of this.points) {
       overlays.push({ kind: "handle", x, y, style: positive ? "positive" : "negative" });
     }
     return overlays;
+  }
+
+  says(): string {
+    const candidate = this.candidates[this.chosen];
+    if (!candidate) return "";
+    const score = `${Math.round(candidate.score * 100)} %`;
+    if (this.candidates.length === 1) return `One mask, ${score}. Enter takes it.`;
+    const place = `Mask ${this.chosen + 1} of ${this.candidates.length}, ${score}`;
+    return `${place}. Tab shows the next, Enter takes it.`;
   }
 
   /** Whether an answer is awaited. */

@@ -16,6 +16,10 @@ export interface ToolContext {
   superpixels(window: Rect, spacing: number): Promise<Superpixels | null>;
   /** Asks the prompt engine; rejects with an Error in plain words. */
   segment(prompts: Prompts): Promise<readonly Candidate[]>;
+  /** A quick answer for a preview; null where no engine answers quickly enough. */
+  glance(prompts: Prompts): Promise<readonly Candidate[]> | null;
+  /** Calls back after so many milliseconds; the function that it returns prevents that. */
+  later(milliseconds: number, call: () => void): () => void;
   /** The overlays changed without input (an answer arrived). */
   changed(): void;
   /** Says something to the person in plain words. */

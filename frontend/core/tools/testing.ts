@@ -15,15 +15,21 @@ export const CTRL: Modifiers = { ...NONE, ctrl: true };
 
 export const at = (x: number, y: number, pressure = 0.5): PointerSample => ({ x, y, pressure });
 
+interface Asked {
+  prompts: Prompts;
+  answer: (candidates: Candidate[] | Error) => Promise<void>;
+}
+
 /** A document, a view and a tool, used with a pointer and keys. */
 export class Bench {
   readonly doc: Document;
   readonly view: View;
   readonly said: string[] = [];
-  readonly asked: {
-    prompts: Prompts;
-    answer: (candidates: Candidate[] | Error) => Promise<void>;
-  }[] = [];
+  readonly asked: Asked[] = [];
+  readonly glanced: Asked[] = [];
+  /** Whether the engine answers quickly enough for previews. */
+  quick = true;
+  readonly timers = new Set<{ milliseconds: number; call: () => void }>();
   readonly context: ToolContext;
   changes = 0;
   image: Uint8ClampedArray | null = null;
@@ -60,6 +66,23 @@ export class Bench {
           };
           this.asked.push({ prompts, answer });
         }),
+      glance: (prompts) =>
+        this.quick
+          ? new Promise((resolve, reject) => {
+              const answer = async (said: Candidate[] | Error) => {
+                if (said instanceof Error) reject(said);
+                else resolve(said);
+                await Promise.resolve();
+                await Promise.resolve();
+              };
+              this.glanced.push({ prompts, answer });
+            })
+          : null,
+      later: (milliseconds, call) => {
+        const timer = { milliseconds, call };
+        this.timers.add(timer);
+        return () => this.timers.delete(timer);
+      },
       changed: () => {
         this.changes++;
       },
@@ -97,6 +120,13 @@ export class Bench {
 
   key(key: string, modifiers = NONE): boolean {
     return this.tool.key(key, modifiers);
+  }
+
+  /** Lets the time of all timers come. */
+  wait(): void {
+    const due = [...this.timers];
+    this.timers.clear();
+    for (const { call } of due) call();
   }
 
   add(categoryId: number, x: number, y: number, side: number): string {
