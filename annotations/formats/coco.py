@@ -7,10 +7,13 @@ none. With splits there is one file for each. Source: cocodataset.org, "Data for
 """
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from annotations.formats.base import (
     MAX_SIDE,
@@ -21,11 +24,17 @@ from annotations.formats.base import (
     note_region,
     walk,
 )
-from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, load, write_document
+from annotations.formats.jsonio import MAX_BYTES, MAX_ID, Checked, Spool, write_document
+from annotations.formats.jsonstream import Elements, load_streaming
 from annotations.formats.names import safe_relative
 from annotations.formats.shapes import simple_rings
 from annotations.masks import polygons, rle
-from annotations.masks.validation import GeometryError, validate_polygons, validate_runs
+from annotations.masks.validation import (
+    GeometryError,
+    surely_valid,
+    validate_polygons,
+    validate_runs,
+)
 from annotations.masks.validation import validate_mask as validate_counts
 from annotations.records import (
     CategoryRecord,
@@ -37,6 +46,9 @@ from annotations.records import (
     Report,
 )
 
+Whole = npt.NDArray[np.int64]
+_REFERENCES = ("id", "image_id", "category_id")
+
 
 def read(path: Path, options: Options) -> Dataset:
     """A JSON file, or a folder that holds one, or one for each split.
@@ -44,10 +56,8 @@ def read(path: Path, options: Options) -> Dataset:
     options: `max_bytes` of a file. Ids of annotations or images are left out where one is below 1.
     """
     files = _files(path)
-    splits = [
-        _Split(Checked(load(file, file.name, options.get("max_bytes", MAX_BYTES)), ""), file.name)
-        for file in files
-    ]
+    limit = options.get("max_bytes", MAX_BYTES)
+    splits = [_Split(file, limit) for file in files]
     if len(splits) > 1:
         for split, file in zip(splits, files, strict=True):
             split.name = file.stem.removeprefix("instances_")
@@ -77,24 +87,57 @@ def _files(path: Path) -> list[Path]:
 
 
 class _Split:
-    """One file, its structure checked. Everything in it refers to what is there, and once."""
+    """One file, its structure checked. Everything in it refers to what is there, and once.
 
-    def __init__(self, root: Checked, file: str) -> None:
+    Annotations are read twice: for what they refer to, then image by image for what they are.
+    """
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
         self.name = ""
-        self.file = file
-        self.root = root
+        self.file = path.name
+        value, elements = load_streaming(path, "annotations", path.name, max_bytes)
+        root = Checked(value, "")
         self.categories = read_categories(root)
         self.images = read_image_entries(root)
-        self.annotations: dict[int, list[Checked]] = defaultdict(list)
-        self.ids: set[int] = set()
-        self._check_annotations()
+        if elements is None:
+            root.array("annotations")  # says what is wrong
+            raise DatasetError('"annotations" must be a list.', "/annotations")
+        self.annotations = elements
+        self.ids, self._images_of = self._check_annotations(elements)
 
-    def _check_annotations(self) -> None:
-        for annotation in self.root.children("annotations"):
-            id = annotation.integer("id")
-            if id in self.ids:
-                raise DatasetError(f"Another annotation has the id {id}.", annotation.at("id"))
-            self.ids.add(id)
+    def _check_annotations(self, elements: Elements) -> tuple[Whole, Whole]:
+        """Of each annotation its id, and the number of its image in the order of images."""
+        ids, images = np.empty(len(elements), np.int64), np.empty(len(elements), np.int64)
+        numbers = {id: number for number, id in enumerate(self.images)}
+        start = 0
+        for batch in elements.batches():
+            end = start + len(batch)
+            try:
+                columns = [[one[key] for one in batch] for key in _REFERENCES]
+                plain = all(set(map(type, column)) <= {int} for column in columns)
+                of_batch, of_images, of_categories = columns
+                ids[start:end] = of_batch
+                images[start:end] = [numbers[id] for id in of_images]
+                plain = plain and self.categories.keys() >= set(of_categories)
+            except (KeyError, TypeError, ValueError, OverflowError):
+                plain = False
+            if not plain or min(of_batch) < 0 or max(of_batch) > MAX_ID:
+                self._refuse(batch, start)
+            start = end
+        order = np.argsort(ids, kind="stable")
+        again = order[1:][ids[order[1:]] == ids[order[:-1]]]
+        if again.size:
+            index = int(again.min())
+            raise DatasetError(
+                f"Another annotation has the id {ids[index]}.", f"/annotations/{index}/id"
+            )
+        return ids, images
+
+    def _refuse(self, batch: list[Any], start: int) -> None:
+        """DatasetError: what is wrong with one of these, the first of which has this index."""
+        for index, value in enumerate(batch, start):
+            annotation = Checked(value, f"/annotations/{index}")
+            annotation.integer("id")
             image = annotation.integer("image_id")
             if image not in self.images:
                 raise DatasetError(f"No image has the id {image}.", annotation.at("image_id"))
@@ -103,20 +146,21 @@ class _Split:
                 raise DatasetError(
                     f"No category has the id {category}.", annotation.at("category_id")
                 )
-            self.annotations[image].append(annotation)
 
     def read_images(self) -> Iterator[ImageRecord]:
-        keep_images, keep_regions = min(self.images, default=1) > 0, min(self.ids, default=1) > 0
-        for id, image in self.images.items():
+        keep_images = min(self.images, default=1) > 0
+        keep_regions = not self.ids.size or int(self.ids.min()) > 0
+        order = np.argsort(self._images_of, kind="stable")
+        counts = np.bincount(self._images_of, minlength=len(self.images)).tolist()
+        values = chain.from_iterable(self.annotations.batches(order))
+        found = zip(map(int, order), values, strict=True)
+        for count, (id, image) in zip(counts, self.images.items(), strict=True):
             size = (image.value["height"], image.value["width"])
             yield ImageRecord(
                 file_name=image.value["file_name"],
                 width=size[1],
                 height=size[0],
-                regions=tuple(
-                    read_region(annotation, size, order, keep_regions)
-                    for order, annotation in enumerate(self.annotations.pop(id, ()))
-                ),
+                regions=tuple(read_regions(list(islice(found, count)), size, keep_regions)),
                 id=id if keep_images else None,
                 split=self.name,
             )
@@ -124,12 +168,12 @@ class _Split:
 
 def _refuse_duplicates(splits: list[_Split]) -> None:
     images: set[int] = set()
-    ids: set[int] = set()
+    ids = np.zeros(0, np.int64)
     for split in splits:
-        if images & split.images.keys() or ids & split.ids:
+        if images & split.images.keys() or np.intersect1d(ids, split.ids).size:
             raise DatasetError("An id in this file is in another file as well.", split.file)
         images |= split.images.keys()
-        ids |= split.ids
+        ids = np.concatenate((ids, split.ids))
 
 
 def read_image_entries(root: Checked) -> dict[int, Checked]:
@@ -194,20 +238,30 @@ def read_color(category: Checked) -> str:
     raise DatasetError("A colour must be #rrggbb or [r, g, b].", category.at("color"))
 
 
-def read_region(
-    annotation: Checked, size: rle.Size, order: int, keep_id: bool = True
-) -> RegionRecord:
-    """One annotation whose category is known."""
-    return RegionRecord(
-        category_id=annotation.value["category_id"],
-        geometry=read_segmentation(annotation, size),
-        id=annotation.value["id"] if keep_id else None,
-        is_crowd=annotation.flag("iscrowd"),
-        score=annotation.score(),
-        area=annotation.number("area") if annotation.has("area") else None,
-        order=order,
-        attributes=annotation.attributes(),
-    )
+def read_regions(
+    found: list[tuple[int, Any]], size: rle.Size, keep_ids: bool = True
+) -> Iterator[RegionRecord]:
+    """The regions of one image: (index in the file, annotation) whose category is known.
+
+    All polygons without holes are checked together; only if that finds something, one by one.
+    """
+    lists = [one.get("segmentation") for _, one in found]
+    rings = [ring for value in lists if type(value) is list for ring in value]
+    sure = surely_valid(rings, size)
+    for order, ((index, value), segmentation) in enumerate(zip(found, lists, strict=True)):
+        annotation = Checked(value, f"/annotations/{index}")
+        yield RegionRecord(
+            category_id=value["category_id"],
+            geometry=Geometry(size, polygons=[[ring] for ring in segmentation])
+            if sure and segmentation and type(segmentation) is list
+            else read_segmentation(annotation, size),
+            id=value["id"] if keep_ids else None,
+            is_crowd=annotation.flag("iscrowd"),
+            score=annotation.score(),
+            area=annotation.number("area") if annotation.has("area") else None,
+            order=order,
+            attributes=annotation.attributes(),
+        )
 
 
 def read_segmentation(annotation: Checked, size: rle.Size) -> Geometry:

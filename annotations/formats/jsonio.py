@@ -23,14 +23,15 @@ def load(path: Path, pointer: str = "", max_bytes: int = MAX_BYTES) -> Any:
             f"The file is larger than {max_bytes // 2**20} MiB.", pointer, "too_large"
         )
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        return json.loads(path.read_bytes(), parse_constant=refuse_constant)
     except RecursionError:
         raise DatasetError("The JSON is nested too deeply.", pointer, "unreadable")
     except ValueError as error:
         raise DatasetError(f"This is not JSON: {error}.", pointer, "unreadable")
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def refuse_constant(name: str) -> NoReturn:
+    """For `json.loads`: NaN and Infinity are no JSON."""
     raise ValueError(f"{name} is not a JSON number")
 
 

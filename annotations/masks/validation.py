@@ -11,6 +11,7 @@ whose points are all on one line, or which lies outside the image, is refused.
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,45 @@ def _validate_ring(ring: Any, image_size: rle.Size, field: str) -> float:
     if not (np.abs(arms[:, 0] * far[1] - arms[:, 1] * far[0]) > 1e-9).any():
         raise GeometryError("A ring has no area: its points are on one line.", field)
     return float(np.abs(steps).max(axis=1).sum())
+
+
+def surely_valid(rings: Sequence[Any], image_size: rle.Size) -> bool:
+    """Whether `validate_polygons` would take each of these rings as a polygon, and all as one.
+
+    False says nothing: rings that come near a limit are for `validate_polygons` to judge.
+    """
+    if not set(map(type, rings)) <= {list} or not 0 < len(rings) <= MAX_RINGS:
+        return False
+    lengths = np.fromiter(map(len, rings), np.int64, len(rings))
+    if (lengths % 2).any() or lengths.min() < 6 or lengths.max() > 2 * MAX_POINTS_PER_RING:
+        return False
+    if lengths.sum() > 2 * MAX_POINTS:
+        return False
+    flat = list(chain.from_iterable(rings))
+    if not set(map(type, flat)) <= {int, float}:
+        return False
+    try:
+        points = np.array(flat, np.float64).reshape(-1, 2)
+    except OverflowError:
+        return False
+    sides = np.array(image_size[::-1], np.float64)
+    if not ((points >= -sides) & (points <= 2 * sides)).all():
+        return False
+    counts = lengths // 2
+    first = np.cumsum(counts) - counts
+    low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
+    if (high <= 0).any() or (low >= sides).any():
+        return False
+    following = np.arange(1, len(points) + 1)
+    following[first + counts - 1] = first
+    ends = points[following]
+    if np.abs(ends - points).max(axis=1).sum() > MAX_OUTLINE:
+        return False
+    # Twice the area by the shoelace, from each ring's first point so that little is cancelled.
+    origin = np.repeat(points[first], counts, axis=0)
+    a, b = points - origin, ends - origin
+    areas = np.add.reduceat(a[:, 0] * b[:, 1] - b[:, 0] * a[:, 1], first)
+    return bool((np.abs(areas) > 1).all())
 
 
 def _coordinate_detail(value: float, axis: int, length: int) -> str:
