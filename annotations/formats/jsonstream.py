@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def load_streaming(
             raise _not_json("it does not end with the object", size, pointer)
         values: dict[str, Any] = {}
         found: Elements | None = None
-        for low, high in zip(outer[:-1], outer[1:], strict=True):
+        for low, high in pairwise(outer):
             low += 1
             name, value = _member(file.fileno(), int(low), int(high), pointer)
             if name == key and _is_list(file.fileno(), value, int(high)):
