@@ -15,7 +15,7 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotations.access import find
+from annotations.access import MAX_ID, find
 from annotations.api.base import ErrorSerializer, View, endpoint
 from annotations.api.jobs import JobSerializer
 from annotations.api.pagination import PageQuery, page, page_of
@@ -61,6 +61,9 @@ class ImageQuery(PageQuery):
     status = serializers.ChoiceField(Image.Status.choices, required=False)
     search = serializers.CharField(required=False, help_text="Part of the name, in any case.")
     annotator = serializers.CharField(required=False, help_text="A username.")
+    category = serializers.IntegerField(
+        required=False, min_value=1, max_value=MAX_ID, help_text="Images with a region of it."
+    )
 
 
 class UploadSerializer(serializers.Serializer):
@@ -94,7 +97,8 @@ class Images(UploadView):
     @endpoint(query=ImageQuery, replies=page_of(ImageSerializer))
     def get(self, request: Request, pk: int) -> Response:
         project = find(Project.objects.all(), request.user, pk=pk)
-        filters = {key: self.query.get(key, "") for key in ("status", "search", "annotator")}
+        names = ("status", "search", "annotator", "category")
+        filters = {key: self.query[key] for key in names if key in self.query}
         rows, after = page(selectors.list_images(request.user, project, **filters), self.query)
         return Response({"results": ImageSerializer(rows, many=True).data, "next": after})
 
