@@ -70,6 +70,59 @@ export function edgesBetween(
   });
 }
 
+/**
+ * With the places that lie on an edge as vertices of it, so that two outlines along one border have
+ * the same ones; the same polygons where none does.
+ */
+export function withVertices(
+  polygons: readonly Polygon[],
+  places: readonly Point[],
+): readonly Polygon[] {
+  let any = false;
+  const next = polygons.map((rings) =>
+    rings.map((points) => {
+      const made: number[] = [];
+      for (let i = 0; i < points.length; i += 2) {
+        const j = (i + 2) % points.length;
+        const a = { x: points[i]!, y: points[i + 1]! };
+        const b = { x: points[j]!, y: points[j + 1]! };
+        made.push(a.x, a.y);
+        for (const { x, y } of onEdge(a, b, places)) made.push(x, y);
+      }
+      if (made.length === points.length) return points;
+      any = true;
+      return made;
+    }),
+  );
+  return any ? next : polygons;
+}
+
+/** The places strictly between the ends of an edge, from `a` on, each once. */
+function onEdge(a: Point, b: Point, places: readonly Point[]): readonly Point[] {
+  const [dx, dy] = [b.x - a.x, b.y - a.y];
+  const length = Math.hypot(dx, dy);
+  if (length <= 2 * SAME_PLACE) return [];
+  const along = ({ x, y }: Point) => ((x - a.x) * dx + (y - a.y) * dy) / length;
+  const found = places
+    .filter((place) => {
+      const t = along(place);
+      if (t <= SAME_PLACE || t >= length - SAME_PLACE) return false;
+      return Math.abs((place.x - a.x) * dy - (place.y - a.y) * dx) / length <= SAME_PLACE;
+    })
+    .sort((one, other) => along(one) - along(other));
+  return found.filter((place, i) => i === 0 || !samePlace(place, found[i - 1]!));
+}
+
+/** Every vertex. */
+export function placesOf(polygons: readonly Polygon[]): Point[] {
+  return polygons.flat().flatMap((points) =>
+    Array.from({ length: points.length / 2 }, (_, i) => ({
+      x: points[i * 2]!,
+      y: points[i * 2 + 1]!,
+    })),
+  );
+}
+
 /** Without all vertices at the place; the same polygons where there are none. */
 export function dropVertices(polygons: readonly Polygon[], place: Point): readonly Polygon[] {
   const any = verticesAt("", polygons, [place]).length > 0;

@@ -1,9 +1,11 @@
 import type { Gesture } from "../gesture";
 import { nearestEdge, nearestVertex } from "../hittest";
 import type { Mask } from "../mask";
+import { placesOf, withVertices } from "../ops/vertices";
 import { rasterize } from "../rasterize";
+import { intersects } from "../rect";
 import type { Nib, Spans } from "../spans";
-import type { Overlay, Point, Polygon, Region, Ring, Size } from "../types";
+import type { Overlay, Point, Polygon, Rect, Region, Ring, Size } from "../types";
 import type { ToolContext } from "./context";
 
 /** Screen pixels within which a handle is hit, and from which a press is a drag. */
@@ -135,9 +137,11 @@ export function finishOutline(
   if (subtract) return cutHole(context, ring, filled);
   const categoryId = chosenCategory(context);
   if (categoryId === null) return false;
-  const region = doc.edit("Draw polygon", (gesture) =>
-    gesture.add({ categoryId, polygons: [polygon], source }),
-  );
+  const region = doc.edit("Draw polygon", (gesture) => {
+    const made = gesture.add({ categoryId, polygons: [polygon], source });
+    shareVertices(context, gesture, made.uuid);
+    return made;
+  });
   view.select(region.uuid);
   return true;
 }
@@ -170,6 +174,35 @@ function cutHole({ doc, view, notify }: ToolContext, ring: Ring, filled: Mask): 
   }
   doc.edit("Cut hole", (gesture) => gesture.setPolygons(region.uuid, polygons));
   return true;
+}
+
+/**
+ * Where the outlines of a region and of its neighbours run along each other, each gets the vertices
+ * of the other, so that they move together from now on.
+ */
+export function shareVertices({ doc, view }: ToolContext, gesture: Gesture, uuid: string): void {
+  if (!view.state.sharedBorders) return;
+  const region = doc.region(uuid);
+  if (region?.geometry.type !== "polygons") return;
+  let mine: readonly Polygon[] = region.geometry.polygons;
+  // The box of the region may still be that of the gesture's start.
+  const near = boxAround(placesOf(mine));
+  for (const other of doc.regions) {
+    const { geometry } = other;
+    if (other.uuid === uuid || geometry.type !== "polygons") continue;
+    if (!intersects(other.bbox, near) || !view.isVisible(other) || view.isLocked(other)) continue;
+    const theirs = withVertices(geometry.polygons, placesOf(mine));
+    if (theirs !== geometry.polygons) gesture.setPolygons(other.uuid, theirs);
+    mine = withVertices(mine, placesOf(geometry.polygons));
+  }
+  if (mine !== region.geometry.polygons) gesture.setPolygons(uuid, mine);
+}
+
+/** With a margin: vertices may lie just outside of the pixels that they enclose. */
+function boxAround(places: readonly Point[]): Rect {
+  const [xs, ys] = [places.map(({ x }) => x), places.map(({ y }) => y)];
+  const [x, y] = [Math.min(...xs) - 2, Math.min(...ys) - 2];
+  return { x, y, width: Math.max(...xs) + 2 - x, height: Math.max(...ys) + 2 - y };
 }
 
 /** The point, or the vertex, or else the edge, of a visible polygon that it snaps to. */

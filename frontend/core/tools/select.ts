@@ -31,7 +31,7 @@ import type {
   Region,
   Tool,
 } from "../types";
-import { clampPoint, DRAG, distance, HIT, snap } from "./common";
+import { clampPoint, DRAG, distance, HIT, shareVertices, snap } from "./common";
 import type { ToolContext } from "./context";
 
 /** Screen pixels within which an edge is hit. */
@@ -123,7 +123,7 @@ class SelectTool implements Tool {
     this.drag = null;
     if (!pressed) return;
     if (drag?.kind === "box") this.selectBox(drag);
-    else if (drag) this.commit();
+    else if (drag) this.endDrag(drag);
     else if (this.grabbed) {
       const { kind, hit } = this.grabbed;
       this.active = { kind: kind === "vertex" ? "vertex" : "edge", ref: hit };
@@ -309,6 +309,14 @@ class SelectTool implements Tool {
       }, polygons);
       this.gesture!.setPolygons(uuid, next);
     }
+  }
+
+  /** What came to lie on the border of a neighbour is shared with it, unless Ctrl parts them. */
+  private endDrag(drag: Drag): void {
+    if (drag.kind === "vertices" && drag.snaps && !this.modifiers.ctrl) {
+      for (const uuid of drag.moved.keys()) shareVertices(this.context, this.gesture!, uuid);
+    }
+    this.commit();
   }
 
   /** Moves from where they were when the drag began; their boxes stay inside the image. */
