@@ -47,8 +47,8 @@ def measure(geometry: Geometry) -> tuple[int, rle.Box]:
     """Area and box of the mask, in one go: what `rle.area` and `rle.bbox` say, by pycocotools."""
     size = geometry.size
     if geometry.polygons and all(len(rings) == 1 for rings in geometry.polygons):
-        outsides = [list(map(float, rings[0])) for rings in geometry.polygons]
-        mask = coco.merge(coco.frPyObjects(outsides, size[0], size[1]))
+        filled = coco.frPyObjects([rings[0] for rings in geometry.polygons], size[0], size[1])
+        mask = filled[0] if len(filled) == 1 else coco.merge(filled)
     else:
         mask = {"size": list(size), "counts": geometry_counts(geometry).encode("ascii")}
     area = int(coco.area(mask))

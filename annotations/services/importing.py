@@ -5,12 +5,13 @@ projects what overlaps is resolved: whatever is in front is seen, and semantic r
 category become one. What could not be kept is in the report.
 """
 
-import uuid
+import json
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import orjson
 from django.utils import timezone
 
 from annotations import attributes as typed
@@ -28,7 +29,7 @@ from annotations.models import (
     Review,
 )
 from annotations.records import CategoryRecord, Dataset, Geometry, ImageRecord, RegionRecord, Report
-from annotations.services import work
+from annotations.services import bulk, work
 from annotations.services.exports import report_values
 from annotations.services.projects import HOTKEYS, PALETTE
 from annotations.services.releases import lock
@@ -37,8 +38,65 @@ SOURCE = "import"
 MODEL = "import"
 """The model's name of predictions that were imported."""
 
-Entry = tuple[ImageRecord, str, Image]
-"""A record, its place in the file, and the image it belongs to."""
+
+class Row(NamedTuple):
+    """A region, validated and measured; `polygons` and `bbox` are JSON already."""
+
+    category: int
+    polygons: str | None
+    counts: str | None
+    area: int
+    bbox: str
+    is_crowd: bool
+    order: int
+    attributes: dict[str, Any]
+    score: float | None
+    id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record without its regions, these as rows, its place in the file, and its image."""
+
+    record: ImageRecord
+    rows: list[Row]
+    pointer: str
+    image: Image
+
+
+_REGION = (
+    *("uuid", "annotation_id", "category_id", "polygons", "counts", "area", "bbox", "is_crowd"),
+    *("order", "attributes", "source", "version", "export_id", "author_id"),
+)
+_PROPOSAL = (
+    *("prediction_id", "category_id", "polygons", "counts", "area", "bbox", "score", "is_crowd"),
+)
+
+
+def prepare(record: ImageRecord, project: Project, report: Report) -> list[Row]:
+    """The image's regions as this kind of project holds them, ready for a database."""
+    regions = list(record.regions)
+    if project.exclusive:
+        regions = disjoint(record, project.kind == Project.Kind.SEMANTIC, report)
+    rows = []
+    for region in regions:
+        area, bbox = polygons.measure(region.geometry)
+        parts = region.geometry.polygons
+        rows.append(
+            Row(
+                category=region.category_id,
+                polygons=None if parts is None else orjson.dumps(parts).decode(),
+                counts=region.geometry.counts,
+                area=area,
+                bbox=f"[{bbox[0]},{bbox[1]},{bbox[2]},{bbox[3]}]",
+                is_crowd=region.is_crowd,
+                order=region.order,
+                attributes=region.attributes,
+                score=region.score,
+                id=region.id,
+            )
+        )
+    return rows
 
 
 @dataclass(slots=True)
@@ -66,7 +124,14 @@ class Rows:
     """
 
     def __init__(
-        self, user, project: Project, dataset: Dataset, kind: str, label: str, version: str
+        self,
+        user,
+        project: Project,
+        dataset: Dataset,
+        kind: str,
+        label: str,
+        version: str,
+        report: Report,
     ) -> None:
         lock(project)
         self.user = user
@@ -74,7 +139,7 @@ class Rows:
         self.kind = kind
         self.label = label
         self.version = version
-        self.totals = Totals()
+        self.totals = Totals(report=report)
         self.now = timezone.now()
         self.categories = self._categories(dataset.categories)
         in_project = Region.objects.filter(annotation__project=project)
@@ -127,16 +192,17 @@ class Rows:
 
     def add(self, entries: list[Entry]) -> None:
         """Write a batch."""
-        self._number([(record, image) for record, _, image in entries])
+        self._number(entries)
         if self.kind == "predictions":
             self._add_predictions(entries)
         else:
             self._add_ground_truth(entries)
 
-    def _number(self, entries: list[tuple[ImageRecord, Image]]) -> None:
+    def _number(self, entries: list[Entry]) -> None:
         """Keep the images' ids where they have none yet and the id is free."""
         changed = []
-        for record, image in entries:
+        for entry in entries:
+            record, image = entry.record, entry.image
             if record.id is None or image.export_id == record.id:
                 continue
             if image.export_id is None and record.id not in self.image_ids:
@@ -150,33 +216,32 @@ class Rows:
     # --- ground truth -----------------------------------------------------------------------------
 
     def _add_ground_truth(self, entries: list[Entry]) -> None:
-        images = [image for _, _, image in entries]
+        images = [entry.image for entry in entries]
         mine = {
             annotation.image_id: annotation
             for annotation in Annotation.objects.filter(image__in=images, annotator=self.user)
         }
         stored = self._stored(list(mine.values()))
-        fresh: list[tuple[Annotation, list[Region]]] = []
-        for record, pointer, image in entries:
-            regions = [self._region(one) for one in self._resolved(record)]
-            annotation = mine.get(image.pk)
+        fresh: list[tuple[Annotation, list[Row]]] = []
+        for entry in entries:
+            image, annotation = entry.image, mine.get(entry.image.pk)
             if annotation and annotation.revision:
-                if _contents(stored[annotation.pk]) != _contents(regions):
+                if stored[annotation.pk] != self._contents(entry.rows):
                     raise ServiceError(
                         409,
                         "annotated",
                         f"{image.name} already has other work of {self.user.username} on it.",
-                        field=pointer,
+                        field=entry.pointer,
                         hint="Nothing was imported. Import as predictions, or as another person.",
                     )
                 self.totals.unchanged += 1
                 continue
             if annotation is None:
                 annotation = Annotation(project=self.project, image=image, annotator=self.user)
-            fresh.append((annotation, regions))
+            fresh.append((annotation, entry.rows))
         self._approve(fresh)
 
-    def _approve(self, fresh: list[tuple[Annotation, list[Region]]]) -> None:
+    def _approve(self, fresh: list[tuple[Annotation, list[Row]]]) -> None:
         annotations = [annotation for annotation, _ in fresh]
         for annotation in annotations:
             annotation.status = Annotation.Status.APPROVED
@@ -196,96 +261,105 @@ class Rows:
             )
             for annotation in annotations
         )
-        regions = []
-        for annotation, group in fresh:
-            for region in group:
-                region.annotation = annotation
-                self._keep_id(region)
-                regions.append(region)
-        Region.objects.bulk_create(regions, batch_size=500)
-        RegionRevision.objects.bulk_create(map(_revision, regions), batch_size=500)
+        regions = (self._region(annotation.pk, row) for annotation, rows in fresh for row in rows)
+        bulk.insert(Region, _REGION, regions)
+        keys = [annotation.pk for annotation in annotations]
+        bulk.copy(Region, RegionRevision, "annotation_id", keys, region_id="id", at="created_at")
         images = Image.objects.filter(pk__in=[annotation.image_id for annotation in annotations])
         images.update(status=Image.Status.APPROVED)
         work.recount(images)
-        self.totals.regions += len(regions)
+        self.totals.regions += sum(len(rows) for _, rows in fresh)
 
-    def _keep_id(self, region: Region) -> None:
-        if region.export_id is None:
-            return
-        if region.export_id in self.region_ids:
-            self.totals.report.note(f"A region could not keep the id {region.export_id}.")
-            region.export_id = None
-        else:
-            self.region_ids.add(region.export_id)
+    def _keep_id(self, id: int | None) -> int | None:
+        if id is None:
+            return None
+        if id in self.region_ids:
+            self.totals.report.note(f"A region could not keep the id {id}.")
+            return None
+        self.region_ids.add(id)
+        return id
 
-    def _stored(self, annotations: list[Annotation]) -> dict[int, list[Region]]:
-        grouped: dict[int, list[Region]] = defaultdict(list)
+    def _stored(self, annotations: list[Annotation]) -> dict[int, list[Any]]:
+        """What each annotation holds, as `_contents` says it."""
+        grouped: dict[int, list[Any]] = defaultdict(list)
         rows = Region.objects.filter(annotation__in=annotations, deleted_at=None)
-        for region in rows.select_related("category"):
-            grouped[region.annotation_id].append(region)
-        return grouped
+        fields = ("annotation_id", "category_id", "polygons", "counts", "is_crowd")
+        for annotation, category, parts, counts, is_crowd in rows.values_list(*fields):
+            grouped[annotation].append((category, repr(parts), counts or "", is_crowd))
+        return defaultdict(list, {key: sorted(found) for key, found in grouped.items()})
 
-    def _region(self, record: RegionRecord) -> Region:
+    def _contents(self, rows: list[Row]) -> list[Any]:
+        """What makes two lists of regions the same work, whatever their order."""
+        return sorted(
+            (
+                self.categories[row.category].pk,
+                repr(row.polygons and json.loads(row.polygons)),
+                row.counts or "",
+                row.is_crowd,
+            )
+            for row in rows
+        )
+
+    def _region(self, annotation: int, row: Row) -> tuple[Any, ...]:
         """Attributes stay as the file has them: what fits none of the category's is kept too."""
-        area, bbox = polygons.measure(record.geometry)
-        category = self.categories[record.category_id]
-        return Region(
-            uuid=uuid.uuid4(),
-            category=category,
-            polygons=record.geometry.polygons,
-            counts=record.geometry.counts,
-            area=area,
-            bbox=list(bbox),
-            is_crowd=record.is_crowd,
-            order=record.order,
-            attributes=typed.from_text(category.attributes, record.attributes),
-            source=SOURCE,
-            version=1,
-            export_id=record.id,
-            author=self.user,
+        category = self.categories[row.category]
+        attributes = typed.from_text(category.attributes, row.attributes)
+        return (
+            bulk.new_uuid(),
+            annotation,
+            category.pk,
+            row.polygons,
+            row.counts,
+            row.area,
+            row.bbox,
+            row.is_crowd,
+            row.order,
+            json.dumps(attributes) if attributes else "{}",
+            SOURCE,
+            1,
+            self._keep_id(row.id),
+            self.user.pk,
         )
 
     # --- predictions ------------------------------------------------------------------------------
 
     def _add_predictions(self, entries: list[Entry]) -> None:
-        images = [image for _, _, image in entries]
         known = set(
             Prediction.objects.filter(
-                image__in=images, model=MODEL, model_version=self.version
+                image__in=[entry.image for entry in entries],
+                model=MODEL,
+                model_version=self.version,
             ).values_list("image_id", flat=True)
         )
         self.totals.unchanged += len(known)
-        proposals = []
-        for record, _, image in entries:
-            if image.pk in known:
-                continue
-            prediction = Prediction.objects.create(
-                image=image, model=MODEL, model_version=self.version
-            )
-            proposals += [self._proposal(prediction, one) for one in self._resolved(record)]
-        Proposal.objects.bulk_create(proposals, batch_size=500)
-        self.totals.regions += len(proposals)
-
-    def _proposal(self, prediction: Prediction, record: RegionRecord) -> Proposal:
-        area, bbox = polygons.measure(record.geometry)
-        return Proposal(
-            prediction=prediction,
-            category=self.categories[record.category_id],
-            polygons=record.geometry.polygons,
-            counts=record.geometry.counts,
-            area=area,
-            bbox=list(bbox),
-            score=1.0 if record.score is None else record.score,
-            is_crowd=record.is_crowd,
+        fresh = [entry for entry in entries if entry.image.pk not in known]
+        made = Prediction.objects.bulk_create(
+            Prediction(image=entry.image, model=MODEL, model_version=self.version)
+            for entry in fresh
         )
+        pairs = zip(made, fresh, strict=True)
+        bulk.insert(
+            Proposal,
+            _PROPOSAL,
+            (
+                self._proposal(prediction.pk, row)
+                for prediction, entry in pairs
+                for row in entry.rows
+            ),
+        )
+        self.totals.regions += sum(len(entry.rows) for entry in fresh)
 
-    # --- kinds of projects ------------------------------------------------------------------------
-
-    def _resolved(self, record: ImageRecord) -> list[RegionRecord]:
-        """The image's regions as this kind of project holds them."""
-        if not self.project.exclusive:
-            return list(record.regions)
-        return disjoint(record, self.project.kind == Project.Kind.SEMANTIC, self.totals.report)
+    def _proposal(self, prediction: int, row: Row) -> tuple[Any, ...]:
+        return (
+            prediction,
+            self.categories[row.category].pk,
+            row.polygons,
+            row.counts,
+            row.area,
+            row.bbox,
+            1.0 if row.score is None else row.score,
+            row.is_crowd,
+        )
 
 
 def disjoint(record: ImageRecord, by_category: bool, report: Report) -> list[RegionRecord]:
@@ -331,27 +405,3 @@ def disjoint(record: ImageRecord, by_category: bool, report: Report) -> list[Reg
             )
         )
     return resolved
-
-
-def _contents(regions: list[Region]) -> list[Any]:
-    """What makes two lists of regions the same work, whatever their order."""
-    return sorted(
-        (region.category_id, repr(region.polygons), region.counts or "", region.is_crowd)
-        for region in regions
-    )
-
-
-def _revision(region: Region) -> RegionRevision:
-    return RegionRevision(
-        region=region,
-        version=1,
-        write=uuid.uuid4(),
-        author=region.author,
-        category=region.category,
-        polygons=region.polygons,
-        counts=region.counts,
-        is_crowd=region.is_crowd,
-        order=region.order,
-        attributes=region.attributes,
-        source=region.source,
-    )

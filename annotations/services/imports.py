@@ -9,7 +9,7 @@ import hashlib
 import pickle
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,9 +23,9 @@ from annotations.formats.names import stem
 from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
 from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
-from annotations.records import Dataset, DatasetError, ImageRecord
+from annotations.records import Dataset, DatasetError, ImageRecord, Report
 from annotations.services import files, ingest, jobs, zips
-from annotations.services.importing import Rows, Totals
+from annotations.services.importing import Entry, Row, Rows, Totals, prepare
 
 Kind = Literal["ground_truth", "predictions"]
 KINDS = ("ground_truth", "predictions")
@@ -188,20 +188,24 @@ def import_dataset(
             finder = _Finder(project, images, folder)
             dataset = read(format, path, finder.size)
             spool = folder / "records"
-            count = _check(dataset, path, finder, spool, progress)
+            report = Report()
+            count = _check(dataset, path, finder, spool, report, progress)
         except DatasetError as error:
             raise as_service_error(error)
         with files.placing() as placed:
-            rows = Rows(user, project, dataset, kind, label or path.name, digest(path))
+            rows = Rows(user, project, dataset, kind, label or path.name, digest(path), report)
             for batch in _batches(_load(spool)):
                 prepared = [one.prepared for one in batch if one.prepared]
                 stored = iter(ingest.place(project, prepared, placed))
                 known = Image.objects.in_bulk([one.image for one in batch if one.image])
                 rows.add(
                     [
-                        (one.record, one.pointer, known[one.image])
-                        if one.image
-                        else (one.record, one.pointer, next(stored).image)
+                        Entry(
+                            one.record,
+                            one.rows,
+                            one.pointer,
+                            known[one.image] if one.image else next(stored).image,
+                        )
                         for one in batch
                     ]
                 )
@@ -231,6 +235,7 @@ class _Checked:
     pointer: str
     image: int | None
     prepared: ingest.Prepared | None
+    rows: list[Row] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -307,8 +312,18 @@ def _check_size(record: ImageRecord, size: tuple[int, int], pointer: str) -> Non
         )
 
 
-def _check(dataset: Dataset, path: Path, finder: _Finder, spool: Path, progress: Progress) -> int:
-    """Read the stream to its end and spool it with its images. Returns how many there are."""
+def _check(
+    dataset: Dataset,
+    path: Path,
+    finder: _Finder,
+    spool: Path,
+    report: Report,
+    progress: Progress,
+) -> int:
+    """Read the stream to its end and spool it with its images. Returns how many there are.
+
+    Regions are measured here, so that the transaction only has to write them.
+    """
     count = 0
     seen: set[object] = set()
     with spool.open("wb") as out:
@@ -323,7 +338,9 @@ def _check(dataset: Dataset, path: Path, finder: _Finder, spool: Path, progress:
                     "same_image",
                 )
             seen.add(same)
-            pickle.dump(checked, out, protocol=pickle.HIGHEST_PROTOCOL)
+            rows = prepare(record, finder.project, report)
+            ready = replace(checked, record=replace(record, regions=()), rows=rows)
+            pickle.dump(ready, out, protocol=pickle.HIGHEST_PROTOCOL)
             count += 1
             progress(count, 0)
     return count

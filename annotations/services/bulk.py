@@ -1,0 +1,93 @@
+"""Many rows at once, without an object for each: what the ORM needs per row is most of an import.
+
+Columns that are not named get their fields' defaults, as `bulk_create` would give them. No signal
+is sent; there are none in this project.
+"""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from django.db import connection
+from django.db.models import AutoField, Model, UUIDField
+from django.utils import timezone
+
+AT_ONCE = 500
+
+_RANDOM_UUID = {"sqlite": "lower(hex(randomblob(16)))", "postgresql": "gen_random_uuid()"}
+
+
+def insert(model: type[Model], names: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
+    """Insert rows of these fields. Values are the database's own: JSON is text, a key is a key."""
+    quote: Any = connection.ops.quote_name
+    fields = {field.attname: field for field in model._meta.concrete_fields}
+    given = [quote(fields[name].column) for name in names]
+    others = [one for name, one in fields.items() if name not in names and not _is_key(one)]
+    values = ", ".join(["%s"] * (len(given) + len(others)))
+    columns = ", ".join([*given, *(quote(field.column) for field in others)])
+    defaults = tuple(_default(field) for field in others)
+    start = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES "  # noqa: S608 (names of models)
+    with connection.cursor() as cursor:
+        while chunk := [(*row, *defaults) for row in islice(rows, AT_ONCE)]:
+            if connection.vendor == "sqlite":
+                cursor.executemany(f"{start}({values})", chunk)
+            else:
+                everything = ", ".join([f"({values})"] * len(chunk))
+                cursor.execute(start + everything, [value for row in chunk for value in row])
+
+
+def copy(
+    source: type[Model], target: type[Model], where: str, keys: Sequence[int], **values: Any
+) -> None:
+    """Insert a row of `target` for each row of `source` whose field `where` is one of the keys.
+
+    Fields of the same name are copied, `values` are a text of SQL or a value each; a UUID that
+    neither gives is random.
+    """
+    quote: Any = connection.ops.quote_name
+    known = {field.attname: field for field in source._meta.concrete_fields}
+    columns, parts, parameters = [], [], []
+    for field in target._meta.concrete_fields:
+        if _is_key(field):
+            continue
+        columns.append(quote(field.column))
+        if field.attname in values:
+            value = values[field.attname]
+            parts.append(quote(value) if isinstance(value, str) else "%s")
+            parameters += [] if isinstance(value, str) else [value]
+        elif field.attname in known:
+            parts.append(quote(known[field.attname].column))
+        elif isinstance(field, UUIDField):
+            parts.append(_RANDOM_UUID[connection.vendor])
+        else:
+            parts.append("%s")
+            parameters.append(_default(field))
+    table, origin = quote(target._meta.db_table), quote(source._meta.db_table)
+    with connection.cursor() as cursor:
+        for start in range(0, len(keys), AT_ONCE):
+            some = keys[start : start + AT_ONCE]
+            marks = ", ".join(["%s"] * len(some))
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(parts)} "  # noqa: S608 (the same)
+                f"FROM {origin} WHERE {quote(known[where].column)} IN ({marks}) "
+                f"ORDER BY {quote('id')}",
+                [*parameters, *some],
+            )
+
+
+def _is_key(field: Any) -> bool:
+    return isinstance(field, AutoField)
+
+
+def _default(field: Any) -> Any:
+    """What a new object would have here, as the database takes it."""
+    value = timezone.now() if getattr(field, "auto_now_add", False) else field.get_default()
+    if getattr(field, "auto_now", False):
+        value = timezone.now()
+    return field.get_db_prep_save(value, connection)
+
+
+def new_uuid() -> str:
+    """As the database takes it."""
+    return uuid.uuid4().hex
