@@ -13,10 +13,22 @@ export interface InputHandlers {
 }
 
 const TRACKPAD_MEMORY_MS = 400;
+/** So long a first finger waits for a second one, unless it moves that far (CSS pixels) or lifts. */
+const FINGER_MS = 120;
+const FINGER_PX = 5;
+/** The eraser end of a pen. */
+const ERASER = 5;
 
 interface Touch {
   x: number;
   y: number;
+}
+
+/** A finger that may become a gesture of the tool, or the first of two. */
+interface Finger {
+  readonly event: PointerEvent;
+  readonly at: Point;
+  readonly timer: ReturnType<typeof setTimeout>;
 }
 
 /** Turns pointer, wheel and touch events on `element` into tool input and movements of the view. */
@@ -28,6 +40,11 @@ export class Input {
   private dragging: { id: number; x: number; y: number } | null = null;
   /** A pen was seen: from then on fingers only move the picture. */
   private pen = false;
+  /** The pen touches the screen or is close above it: every touch is the hand that holds it. */
+  private penNear = false;
+  /** Touches of that hand, until they lift. */
+  private readonly palms = new Set<number>();
+  private finger: Finger | null = null;
   private trackpadUntil = 0;
   private origin: Point = { x: 0, y: 0 };
   private readonly abort = new AbortController();
@@ -46,7 +63,8 @@ export class Input {
     on("pointermove", (event) => this.move(event));
     on("pointerup", (event) => this.up(event));
     on("pointercancel", (event) => this.cancelled(event));
-    on("pointerleave", () => {
+    on("pointerleave", (event) => {
+      if (event.pointerType === "pen") this.penNear = false;
       if (this.drawing === null) this.handlers.hover(null);
     });
     on("wheel", (event) => this.wheel(event));
@@ -54,6 +72,7 @@ export class Input {
   }
 
   destroy(): void {
+    this.dropFinger();
     this.abort.abort();
   }
 
@@ -86,11 +105,16 @@ export class Input {
     // The default would have taken the focus from the field that was filled in before.
     if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
     this.measure();
-    if (event.pointerType === "pen") this.pen = true;
+    if (event.pointerType === "pen") this.penCame();
+    if (event.pointerType === "touch" && this.penNear) {
+      this.palms.add(event.pointerId);
+      return;
+    }
     this.element.setPointerCapture(event.pointerId);
     if (event.pointerType === "touch") {
       this.touches.set(event.pointerId, this.screen(event));
       if (this.touches.size > 1) {
+        this.dropFinger();
         if (this.drawing !== null) this.handlers.tool()?.cancel();
         this.drawing = null;
         this.dragging = null;
@@ -103,23 +127,65 @@ export class Input {
       this.dragging = { id: event.pointerId, ...this.screen(event) };
       return;
     }
-    if (this.drawing !== null || (event.button !== 0 && event.button !== 2)) return;
+    if (this.drawing !== null || ![0, 2, ERASER].includes(event.button)) return;
     const tool = this.handlers.tool();
     if (!tool) {
       this.handlers.press(this.viewport.toImage(this.screen(event)));
       return;
     }
+    if (event.pointerType === "touch") {
+      const timer = setTimeout(() => this.beginFinger(), FINGER_MS);
+      this.finger = { event, at: this.screen(event), timer };
+    } else this.begin(event);
+  }
+
+  private begin(event: PointerEvent): void {
+    const tool = this.handlers.tool();
+    if (!tool) return;
     this.drawing = event.pointerId;
     tool.pointerDown(this.samples(event), modifiers(event));
     this.handlers.changed();
   }
 
+  /** No second finger came: what the first one did until now reaches the tool. */
+  private beginFinger(): void {
+    const { finger } = this;
+    this.dropFinger();
+    if (finger) this.begin(finger.event);
+  }
+
+  private dropFinger(): void {
+    clearTimeout(this.finger?.timer);
+    this.finger = null;
+  }
+
+  /** What fingers began is taken back: it was the hand that holds the pen. */
+  private penCame(): void {
+    this.pen = true;
+    this.penNear = true;
+    this.dropFinger();
+    for (const id of this.touches.keys()) this.palms.add(id);
+    if (this.drawing !== null && this.touches.has(this.drawing)) {
+      this.handlers.tool()?.cancel();
+      this.drawing = null;
+    }
+    if (this.dragging && this.touches.has(this.dragging.id)) this.dragging = null;
+    this.touches.clear();
+  }
+
   private move(event: PointerEvent): void {
+    if (this.palms.has(event.pointerId)) return;
+    if (event.pointerType === "pen") this.penNear = true;
     if (this.drawing === null) this.measure();
     const screen = this.screen(event);
     if (this.touches.size > 1 && this.touches.has(event.pointerId)) {
       this.pinch(event.pointerId, screen);
       return;
+    }
+    const { finger } = this;
+    if (finger?.event.pointerId === event.pointerId) {
+      if (Math.hypot(screen.x - finger.at.x, screen.y - finger.at.y) < FINGER_PX) return;
+      this.beginFinger();
     }
     this.handlers.hover(this.viewport.toImage(screen));
     if (this.dragging?.id === event.pointerId) {
@@ -136,6 +202,8 @@ export class Input {
   }
 
   private up(event: PointerEvent): void {
+    if (this.palms.delete(event.pointerId)) return;
+    if (this.finger?.event.pointerId === event.pointerId) this.beginFinger();
     this.touches.delete(event.pointerId);
     if (this.dragging?.id === event.pointerId) this.dragging = null;
     if (this.drawing !== event.pointerId) return;
@@ -146,6 +214,8 @@ export class Input {
   }
 
   private cancelled(event: PointerEvent): void {
+    if (this.palms.delete(event.pointerId)) return;
+    if (this.finger?.event.pointerId === event.pointerId) this.dropFinger();
     this.touches.delete(event.pointerId);
     if (this.dragging?.id === event.pointerId) this.dragging = null;
     if (this.drawing !== event.pointerId) return;
@@ -196,9 +266,9 @@ export class Input {
   }
 }
 
-/** The right button is the alternative of the left one, as if Alt were held. */
+/** The right button, and the eraser end of a pen, are the alternative, as if Alt were held. */
 function modifiers(event: PointerEvent): Modifiers {
-  const right = event.button === 2 || (event.buttons & 2) !== 0;
+  const right = [2, ERASER].includes(event.button) || (event.buttons & (2 | 32)) !== 0;
   return {
     shift: event.shiftKey,
     alt: event.altKey || right,

@@ -6,10 +6,11 @@ import type { ToolContext } from "./context";
 
 const MAX_RADIUS = 500;
 
-/** Brush and eraser. Shift draws a straight line from the end of the last stroke. */
+/** Brush and eraser; with Alt the brush erases. Shift draws a straight line from the end of the last stroke. */
 class BrushTool implements Tool {
   readonly cursor = "none";
   private gesture: Gesture | null = null;
+  private erasing = false;
   private target: string | null = null;
   private locks: Locks | null = null;
   private last: PointerSample | null = null;
@@ -26,7 +27,8 @@ class BrushTool implements Tool {
     const { doc, view } = this.context;
     const first = samples[0];
     if (!first) return;
-    const erasing = this.name === "eraser";
+    const erasing = this.name === "eraser" || modifiers.alt;
+    this.erasing = erasing;
     let target: string | null = null;
     this.selection = view.state.selection;
     if (erasing && !doc.exclusive) {
@@ -82,7 +84,7 @@ class BrushTool implements Tool {
   }
 
   overlays(): readonly Overlay[] {
-    const style = this.name;
+    const style = this.gesture && this.erasing ? "eraser" : this.name;
     const overlays = nibOverlay(this.context, this.hover, style);
     if (!this.gesture || !this.hover) return overlays;
     const radius = nibRadius(nibOf(this.context), this.hover);
@@ -95,7 +97,7 @@ class BrushTool implements Tool {
     this.last = samples.at(-1) ?? this.last;
     this.hover = this.last;
     if (!this.gesture || spans.length === 0) return;
-    if (this.name === "brush") this.gesture.paint(this.target!, spans, this.locks!);
+    if (!this.erasing) this.gesture.paint(this.target!, spans, this.locks!);
     else this.gesture.erase(this.target, spans, this.locks!);
   }
 }
