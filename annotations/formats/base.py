@@ -28,8 +28,11 @@ from annotations.records import Dataset, DatasetError, ImageRecord, RegionRecord
 
 Options = Mapping[str, Any]
 
-OpenImage = Callable[[ImageRecord], BinaryIO]
-"""Opens the raster of an image, whose bytes are then copied beside the annotations."""
+OpenImage = Callable[[ImageRecord], BinaryIO | None]
+"""Opens the raster of an image, whose bytes are then copied beside the annotations.
+
+None: there is no raster any more. The annotations are written all the same, and the report says so.
+"""
 
 Progress = Callable[[int], None]
 """Called with the number of images done so far."""
@@ -111,8 +114,11 @@ def walk(
         if open_image is not None:
             target = out / image_path(record, name)
             target.parent.mkdir(parents=True, exist_ok=True)
-            with open_image(record) as source, target.open("wb") as file:
-                shutil.copyfileobj(source, file, 2**20)
+            if raster := open_image(record):
+                with raster as source, target.open("wb") as file:
+                    shutil.copyfileobj(source, file, 2**20)
+            else:
+                report.note(f"The picture of {name!r} was removed; only its regions are here.")
         yield Item(record, image_ids.give(record.id), name, regions)
         report.images += 1
         report.regions += len(regions)

@@ -82,7 +82,7 @@ def write(
     )
     for item in walked:
         note_lost(report, item)
-        if open_image is not None:
+        if (out / "JPEGImages" / item.name).exists():
             _write_jpeg(out / "JPEGImages", item, report)
         classes, objects = _label_maps(item, values, border, report)
         pngs.write(out / "SegmentationClass" / f"{item.stem}.png", classes, palette)

@@ -126,17 +126,17 @@ def write_dataset(
             rasters.clear()
             for sha256, record in chunk:
                 name = record.file_name
-                if images:
-                    if sha256 not in known:
-                        raise _gone(record)
+                if images and sha256 in known:
                     assert record.id
                     rasters[record.id] = known[sha256]
                     name = raster_name(name, known[sha256].upright_type)
                 yield replace(record, file_name=name, split=split(sha256))
 
-    def open_image(record: ImageRecord) -> BinaryIO:
+    def open_image(record: ImageRecord) -> BinaryIO | None:
+        """None: the picture was removed since; only releases with a name keep theirs."""
         assert record.id
-        return cast(BinaryIO, open_upright(rasters[record.id]))
+        file = rasters.get(record.id)
+        return cast(BinaryIO, open_upright(file)) if file else None
 
     registry.load(format).write(
         Dataset(
@@ -152,14 +152,6 @@ def write_dataset(
         lambda done: progress(done, release.images),
     )
     return report
-
-
-def _gone(record: ImageRecord) -> ServiceError:
-    return Conflict(
-        "image_gone",
-        f"The picture of {record.file_name} was removed after this release was made.",
-        hint="Export without images. A release with a name keeps its pictures.",
-    )
 
 
 def _batches(pairs: Iterator[tuple[str, ImageRecord]]) -> Iterator[list[tuple[str, ImageRecord]]]:

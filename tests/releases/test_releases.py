@@ -14,6 +14,7 @@ from django.utils import timezone
 from PIL import Image as Picture
 
 from annotations.errors import Conflict
+from annotations.formats import registry
 from annotations.masks import rle
 from annotations.models import Annotation, Category, Image, Project, Region, Release, StoredFile
 from annotations.selectors import releases as selectors
@@ -145,9 +146,23 @@ def test_only_a_named_release_keeps_pictures(make, imported, written):
     Image.objects.get(name="2.png").delete()
     files.collect()
     assert not default_storage.exists(file.original)
-    with pytest.raises(Conflict, match=r"The picture of 2\.png was removed"):
-        written(release, images=True)
-    assert b"2.png" in written(release)["annotations/instances.json"]
+    exported = written(release, images=True)
+    assert set(exported) == {"annotations/instances.json", "images/0.png", "images/1.png"}
+    assert exported["annotations/instances.json"] == written(release)["annotations/instances.json"]
+    assert b"2.png" in exported["annotations/instances.json"]
+
+
+@pytest.mark.parametrize("format", registry.FORMATS)
+def test_every_format_writes_the_regions_of_a_picture_that_is_gone(
+    format, make, imported, tmp_path
+):
+    release = make()
+    Image.objects.get(name="1.png").delete()
+    files.collect()
+    report = exports.write_dataset(release, format, tmp_path, images=True)
+    assert report.images == 3
+    notes = [note for note in report.notes if "was removed" in note]
+    assert notes == ["The picture of '1.png' was removed; only its regions are here."]
 
 
 def test_removing_a_release_removes_its_files(make, imported, owner):
