@@ -1,5 +1,5 @@
 import { intersects } from "../core/rect";
-import type { Geometry, Overlay, Rect, Size } from "../core/types";
+import type { Geometry, Overlay, Point, Rect, Size } from "../core/types";
 import { maskPath, pathOf, polygonPath } from "./paths";
 import type { Camera, Viewport } from "./viewport";
 
@@ -23,8 +23,15 @@ export interface PinMark {
   readonly resolved: boolean;
 }
 
+/** A padlock on a region that tools leave as it is. */
+export interface LockMark {
+  readonly kind: "lock";
+  readonly x: number;
+  readonly y: number;
+}
+
 /** Everything that is drawn over the picture. */
-export type Mark = Overlay | ProposalMark | PinMark;
+export type Mark = Overlay | ProposalMark | PinMark | LockMark;
 
 const ACCENT = "#3b82f6";
 const DARK = "rgba(10, 12, 16, 0.85)";
@@ -94,6 +101,10 @@ export function drawMarks(
         cased(context, path, 1, mark.style === "draft" ? "#ffffff" : ACCENT, [5, 4]);
         break;
       }
+      case "lock":
+        onScreen();
+        drawLock(context, viewport.toScreen(mark));
+        break;
       case "pin":
         onScreen();
         drawPin(context, mark, viewport);
@@ -103,6 +114,20 @@ export function drawMarks(
   onScreen();
   context.setLineDash([]);
   context.globalAlpha = 1;
+}
+
+function drawLock(context: CanvasRenderingContext2D, { x, y }: Point): void {
+  context.fillStyle = DARK;
+  context.beginPath();
+  context.arc(x, y, 9, 0, 2 * Math.PI);
+  context.fill();
+  context.fillStyle = "#ffffff";
+  context.fillRect(x - 4, y - 1, 8, 6);
+  context.strokeStyle = "#ffffff";
+  context.lineWidth = 1.5;
+  context.beginPath();
+  context.arc(x, y - 1, 2.7, Math.PI, 0);
+  context.stroke();
 }
 
 /** A line with a dark rim, readable on any picture. Widths are CSS pixels whatever the scale. */

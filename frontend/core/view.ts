@@ -15,6 +15,8 @@ export interface ViewState {
   readonly lockedCategories: ReadonlySet<number>;
   readonly lockedRegions: ReadonlySet<string>;
   readonly onlyUnlabeled: boolean;
+  /** Painting changes pixels of this category only: it replaces one category by another. */
+  readonly onlyOver: number | null;
   readonly colorBy: "category" | "region";
   readonly showProposals: boolean;
   /** Proposals below it are not shown. */
@@ -45,6 +47,7 @@ const INITIAL: ViewState = {
   lockedCategories: new Set(),
   lockedRegions: new Set(),
   onlyUnlabeled: false,
+  onlyOver: null,
   colorBy: "category",
   showProposals: true,
   minScore: 0,
@@ -106,9 +109,13 @@ export class View {
 
   /** Indexed by slot: 1 where painting may change the pixel. */
   mayPaint(doc: Document): Uint8Array {
-    if (!this.current.onlyUnlabeled) return this.mayErase(doc);
+    const { onlyUnlabeled, onlyOver } = this.current;
+    if (!onlyUnlabeled && onlyOver === null) return this.mayErase(doc);
     const table = new Uint8Array(MAX_SLOT + 1);
-    table[0] = 1;
+    table[0] = onlyUnlabeled ? 1 : 0;
+    for (const region of doc.regions) {
+      if (region.categoryId === onlyOver && !this.isLocked(region)) table[region.slot] = 1;
+    }
     return table;
   }
 

@@ -15,6 +15,7 @@ import { Operations } from "./Operations";
 import { Proposals } from "./Proposals";
 import { Regions } from "./Regions";
 import { ReviewPanel } from "./Review";
+import { Rulers } from "./Rulers";
 import { Selection } from "./Selection";
 import { SkipDialog } from "./SkipDialog";
 import { StatusBar } from "./StatusBar";
@@ -79,6 +80,7 @@ export function App({ editor }: { editor: Editor }) {
           <ToolOptions />
           <div class="picture" ref={picture}>
             <PhaseNotice />
+            <Rulers />
             <Minimap />
           </div>
           <StatusBar />

@@ -48,6 +48,16 @@ export function DisplayPanel() {
         {check("Regions", "showRegions")}
         {check("Outlines only", "outlineOnly")}
         {check("Image", "showImage")}
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={editor.rulers.value}
+            onChange={(event) => {
+              editor.rulers.value = event.currentTarget.checked;
+            }}
+          />
+          Rulers
+        </label>
       </div>
       <WindowControl />
       <Slider

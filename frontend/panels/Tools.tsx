@@ -126,13 +126,7 @@ export function ToolOptions() {
           onInput={(superpixelSize) => set({ superpixelSize })}
         />
       )}
-      {paints && name !== "eraser" && (
-        <Check
-          label="Only unlabeled pixels"
-          on={state.onlyUnlabeled}
-          set={(on) => set({ onlyUnlabeled: on })}
-        />
-      )}
+      {paints && name !== "eraser" && <PaintOver />}
       {(name === "polygon" || name === "select") && doc?.kind === "instance" && (
         <>
           <Check
@@ -183,6 +177,37 @@ const HINTS: Record<string, string> = {
   wand: "Click on the colour",
   bucket: "Click into the area to fill",
 };
+
+/** Which pixels the painting tools may change. */
+function PaintOver() {
+  const editor = useEditor();
+  const { onlyUnlabeled, onlyOver } = editor.viewState.value;
+  const value = onlyUnlabeled ? "unlabeled" : String(onlyOver ?? "");
+  return (
+    <label class="option">
+      Paint over
+      <select
+        value={value}
+        onChange={(event) => {
+          const chosen = event.currentTarget.value;
+          const category = Number(chosen);
+          editor.view.set({
+            onlyUnlabeled: chosen === "unlabeled",
+            onlyOver: category > 0 ? category : null,
+          });
+        }}
+      >
+        <option value="">Everything</option>
+        <option value="unlabeled">Unlabeled pixels only</option>
+        {editor.usableCategories.value.map(({ id, name }) => (
+          <option key={id} value={String(id)}>
+            Only {name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
 
 function AssistModel() {
   const editor = useEditor();

@@ -185,7 +185,7 @@ export function makeCommands(editor: Editor): readonly Command[] {
       group: "Tools",
       keys: ["U"],
       enabled: editable,
-      run: () => view.set({ onlyUnlabeled: !view.state.onlyUnlabeled }),
+      run: () => view.set({ onlyUnlabeled: !view.state.onlyUnlabeled, onlyOver: null }),
     },
     {
       id: "view.fit",
@@ -276,6 +276,15 @@ export function makeCommands(editor: Editor): readonly Command[] {
       keys: ["Shift+S"],
       enabled: () => view.state.selection.length > 0 || view.state.solo.size > 0,
       run: () => view.set({ solo: new Set(view.state.solo.size ? [] : view.state.selection) }),
+    },
+    {
+      id: "view.rulers",
+      title: "Rulers of pixel coordinates",
+      group: "View",
+      keys: ["Shift+L"],
+      run: () => {
+        editor.rulers.value = !editor.rulers.value;
+      },
     },
     {
       id: "view.leftHanded",

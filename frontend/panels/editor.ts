@@ -80,6 +80,8 @@ export class Editor {
   readonly viewState: Signal<ViewState>;
   readonly display = remembered<Display>("display", DEFAULT_DISPLAY);
   readonly toolName = remembered("tool", "brush");
+  /** Whether the rulers are shown. */
+  readonly rulers = remembered<boolean>("rulers", false);
   readonly pointer = signal<Point | null>(null);
   readonly camera = signal<Camera>({ scale: 1, x: 0, y: 0 });
   readonly activeProposal = signal<number | null>(null);
@@ -527,6 +529,9 @@ export class Editor {
     const { categoryId } = this.view.state;
     if (!usable.some(({ id }) => id === categoryId)) {
       this.view.set({ categoryId: usable[0]?.id ?? null });
+    }
+    if (!usable.some(({ id }) => id === this.view.state.onlyOver)) {
+      this.view.set({ onlyOver: null });
     }
   }
 

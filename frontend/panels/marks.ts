@@ -1,4 +1,5 @@
 import type { Mark } from "../canvas/marks";
+import type { Document } from "../core/document";
 import type { Proposal } from "../core/types";
 import type { Editor } from "./editor";
 
@@ -12,7 +13,24 @@ export function openProposals(editor: Editor): readonly Proposal[] {
   );
 }
 
-/** Proposals and comments over the picture. */
+/** So many padlocks tell enough. */
+const MAX_LOCKS = 300;
+
+/** A padlock in the middle of each locked region. */
+function locks({ view }: Editor, doc: Document): Mark[] {
+  const { lockedCategories, lockedRegions } = view.state;
+  if (lockedCategories.size + lockedRegions.size === 0) return [];
+  return doc.regions
+    .filter((region) => view.isLocked(region) && view.isVisible(region))
+    .slice(0, MAX_LOCKS)
+    .map(({ bbox: { x, y, width, height } }) => ({
+      kind: "lock",
+      x: x + width / 2,
+      y: y + height / 2,
+    }));
+}
+
+/** Proposals, locks and comments over the picture. */
 export function stillMarks(editor: Editor): readonly Mark[] {
   const doc = editor.document.peek();
   if (!doc) return [];
@@ -35,5 +53,5 @@ export function stillMarks(editor: Editor): readonly Mark[] {
       ? []
       : [{ kind: "pin", x, y, resolved, label: String(index + 1) }];
   });
-  return [...proposals.reverse(), ...pins];
+  return [...proposals.reverse(), ...locks(editor, doc), ...pins];
 }

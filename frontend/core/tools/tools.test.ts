@@ -193,6 +193,21 @@ describe("brush", () => {
     expect(bench.doc.region(first!.uuid)!.area).toBeGreaterThan(area);
   });
 
+  test("paints only over the chosen category, when told so", () => {
+    const bench = new Bench("brush");
+    bench.click(50, 50);
+    bench.view.set({ categoryId: 2 });
+    bench.click(58, 50);
+    const [first, second] = bench.doc.regions.map(({ area }) => area);
+    bench.view.set({ categoryId: 3, onlyOver: 2, brushRadius: 30 });
+    bench.click(55, 50);
+    const areas = bench.doc.regions.map(({ categoryId, area }) => [categoryId, area]);
+    expect(areas).toEqual([
+      [1, first],
+      [3, second],
+    ]);
+  });
+
   test("brackets change the size, the overlay shows it", () => {
     const bench = new Bench("brush");
     expect(bench.key("]")).toBe(true);
