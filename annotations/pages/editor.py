@@ -24,6 +24,8 @@ def edit(request: HttpRequest, image_id: int) -> HttpResponse:
         annotation_id = annotation.pk
     editor = {
         "image": image.pk,
+        "width": image.width,
+        "height": image.height,
         "annotation": annotation_id,
         "mode": "review" if request.GET.get("mode") == "review" else "label",
         "project": image.project_id,

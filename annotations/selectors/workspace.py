@@ -22,7 +22,6 @@ from annotations.selectors.annotations import (
     mask_values,
     may_edit,
     may_judge,
-    region_values,
 )
 from annotations.selectors.reviews import (
     comment_values,
@@ -131,7 +130,7 @@ def annotation_values(
         "editable": may_edit(user, annotation),
         "fixing": submitted and annotation.fixer_id == user.pk,
         "reviewable": submitted and may_judge(user, role, annotation),
-        "regions": [region_values(region, image) for region in live_regions(annotation)],
+        "regions": live_regions(annotation, image),
         "dismissed": list(annotation.dismissals.values_list("proposal_id", flat=True)),
         "reviews": [review_values(review) for review in reviews_of(annotation)],
         "comments": [comment_values(comment) for comment in comments_of(annotation)],

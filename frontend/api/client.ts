@@ -169,6 +169,8 @@ export const api = {
 
   /** The upright picture. */
   picture: (image: number, signal?: AbortSignal): Promise<Blob> => bytes(`${image}/file`, signal),
+  /** The picture in very few pixels. */
+  thumbnail: (image: number): Promise<Blob> => bytes(`${image}/thumbnail`),
   /** A tile of a large picture, see `canvas/tiles.ts`. */
   tile: (image: number, level: number, x: number, y: number): Promise<Blob> =>
     bytes(`${image}/tiles/${level}/${x}/${y}`),

@@ -9,7 +9,7 @@ import type { Document } from "../core/document";
 import type { Gesture } from "../core/gesture";
 import type { ToolContext } from "../core/tools/context";
 import { TOOLS } from "../core/tools/registry";
-import type { Category, Change, Point, Rect, StoredRegion, Tool } from "../core/types";
+import type { Category, Change, Point, Rect, Size, StoredRegion, Tool } from "../core/types";
 import { View, type ViewState } from "../core/view";
 import { SuperpixelCutter } from "../workers/superpixels";
 import { pickCategory } from "./actions";
@@ -29,6 +29,9 @@ import { drawVersion } from "./versions";
 /** What the page says when it loads. */
 export interface Boot {
   readonly image: number;
+  /** Of that image. */
+  readonly width: number;
+  readonly height: number;
   readonly annotation: number | null;
   readonly mode: "label" | "review";
   readonly project: number;
@@ -119,6 +122,8 @@ export class Editor {
   private readonly input: Input;
   private tool: Tool | null = null;
   private picture: Picture | null = null;
+  /** The whole picture in very few pixels. */
+  private glimpse: ImageBitmap | null = null;
   /** What the window looks at, once a person has moved it. */
   private deep: DeepValues | null = null;
   /** The window to be drawn next. */
@@ -203,8 +208,16 @@ export class Editor {
     const ahead = annotation ? undefined : this.ahead.get(image);
     this.ahead.clear();
     try {
+      const known = image === this.boot.image ? this.boot : null;
+      const glimpse = Picture.glimpse(image);
       const workspace = ahead ?? this.fetch(image, annotation);
       const told = workspace.then((found) => found.image);
+      void Promise.all([glimpse, known ?? told]).then(
+        ([bitmap, size]) => {
+          if (ticket === this.ticket) this.showGlimpse(bitmap, size);
+        },
+        () => undefined,
+      );
       const picture = Picture.open(image, told);
       void picture.then(
         (found) => {
@@ -242,6 +255,7 @@ export class Editor {
     this.document.value = null;
     this.workspace.value = null;
     this.picture = null;
+    this.glimpse = null;
     this.deep = null;
     this.wish = null;
     this.window.value = null;
@@ -251,6 +265,14 @@ export class Editor {
     this.toldOfHistory = false;
     this.painter.highlighted = null;
     this.stage.setImage(null, null, { width: 1, height: 1 });
+  }
+
+  private showGlimpse(bitmap: ImageBitmap, { width, height }: Size): void {
+    this.glimpse = bitmap;
+    if (this.picture) return;
+    this.pictureMissing.value = false;
+    this.setSize(width, height);
+    this.stage.setImage(null, bitmap, { width, height });
   }
 
   private showPicture(picture: Picture): void {
@@ -316,7 +338,7 @@ export class Editor {
     });
     doc.subscribe((change) => this.changed(change));
     this.document.value = doc;
-    if (!this.picture) this.stage.setImage(null, null, { width, height });
+    if (!this.picture && !this.glimpse) this.stage.setImage(null, null, { width, height });
     this.stage.setLabels(doc.labels);
     this.repaint();
     this.selectTool(this.toolName.value);
@@ -555,7 +577,8 @@ export class Editor {
   }
 
   drawThumbnail(context: CanvasRenderingContext2D, width: number, height: number): void {
-    if (this.picture) context.drawImage(this.picture.bitmap, 0, 0, width, height);
+    const bitmap = this.glimpse ?? this.picture?.preview ?? this.picture?.bitmap;
+    if (bitmap) context.drawImage(bitmap, 0, 0, width, height);
   }
 
   /** One version of a region over its part of the picture, the other one as a thin line. */

@@ -2,11 +2,11 @@ import { api } from "../api/client";
 import type { Workspace } from "../api/workspace";
 import { Pyramid } from "../canvas/tiles";
 import type { Rect, Size } from "../core/types";
-
-/** Longer side of a preview, pixels. */
-const PREVIEW_SIDE = 1024;
+import { PictureDecoder, smaller } from "../workers/picture";
 
 type Info = Workspace["image"];
+
+const decoder = new PictureDecoder();
 
 /** The decoded image, for drawing and for tools that look at its colours. */
 export class Picture {
@@ -41,22 +41,20 @@ export class Picture {
     return Promise.race([whole, tiled]);
   }
 
-  /** The server sends it upright, so nothing is turned here. */
   private static async fetch(image: number, signal: AbortSignal): Promise<Picture> {
-    const blob = await api.picture(image, signal);
-    return Picture.of(await createImageBitmap(blob, { imageOrientation: "none" }));
+    const file = await api.picture(image, signal);
+    const { bitmap, preview } = await decoder.decode(file);
+    return new Picture({ width: bitmap.width, height: bitmap.height }, bitmap, preview);
   }
 
   static async of(bitmap: ImageBitmap): Promise<Picture> {
     const size = { width: bitmap.width, height: bitmap.height };
-    const scale = PREVIEW_SIDE / Math.max(bitmap.width, bitmap.height);
-    if (scale > 0.5) return new Picture(size, bitmap, null);
-    const preview = await createImageBitmap(bitmap, {
-      resizeWidth: Math.max(1, Math.round(bitmap.width * scale)),
-      resizeHeight: Math.max(1, Math.round(bitmap.height * scale)),
-      resizeQuality: "low",
-    });
-    return new Picture(size, bitmap, preview);
+    return new Picture(size, bitmap, await smaller(bitmap));
+  }
+
+  /** The whole picture in very few pixels, to be shown until it is there. */
+  static async glimpse(image: number): Promise<ImageBitmap> {
+    return createImageBitmap(await api.thumbnail(image));
   }
 
   private static async tiled({ id, width, height, levels }: Info): Promise<Picture> {

@@ -75,7 +75,10 @@ export class Saving {
 
   /** Sends what still waits for that image; call before its regions are fetched. */
   async prepare(image: number): Promise<void> {
-    await (await this.start()).settle(image);
+    const { saver } = this;
+    if (saver) await (await saver).settle(image);
+    // Nothing runs before the first one is opened.
+    else void this.start().catch(() => undefined);
   }
 
   /** Sends what tabs that were closed or killed left behind. */

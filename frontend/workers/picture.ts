@@ -1,0 +1,64 @@
+/** Longer side of a preview, pixels. */
+export const PREVIEW_SIDE = 2048;
+
+export interface DecodeRequest {
+  readonly id: number;
+  readonly file: Blob;
+}
+
+export interface Decoded {
+  readonly bitmap: ImageBitmap;
+  /** The whole in fewer pixels; null for a small picture. */
+  readonly preview: ImageBitmap | null;
+}
+
+export type DecodeReply = { readonly id: number } & (Decoded | { readonly error: string });
+
+/** Decodes a file; the server sends it upright, so nothing is turned. */
+export async function decode(file: Blob): Promise<Decoded> {
+  const bitmap = await createImageBitmap(file, { imageOrientation: "none" });
+  return { bitmap, preview: await smaller(bitmap) };
+}
+
+export async function smaller(bitmap: ImageBitmap): Promise<ImageBitmap | null> {
+  const scale = PREVIEW_SIDE / Math.max(bitmap.width, bitmap.height);
+  if (scale > 0.7) return null;
+  return createImageBitmap(bitmap, {
+    resizeWidth: Math.max(1, Math.round(bitmap.width * scale)),
+    resizeHeight: Math.max(1, Math.round(bitmap.height * scale)),
+    resizeQuality: "low",
+  });
+}
+
+/** Decodes in a worker, which the first file starts. */
+export class PictureDecoder {
+  private worker: Worker | null = null;
+  private next = 1;
+  private readonly waiting = new Map<number, (reply: DecodeReply) => void>();
+
+  async decode(file: Blob): Promise<Decoded> {
+    const worker = this.worker ?? this.start();
+    const id = this.next++;
+    const reply = await new Promise<DecodeReply>((resolve) => {
+      this.waiting.set(id, resolve);
+      worker.postMessage({ id, file } satisfies DecodeRequest);
+    });
+    if ("error" in reply) throw new Error(reply.error);
+    return reply;
+  }
+
+  private start(): Worker {
+    const worker = new Worker(new URL("./picture.worker.ts", import.meta.url), { type: "module" });
+    worker.addEventListener("message", ({ data }: MessageEvent<DecodeReply>) => {
+      this.waiting.get(data.id)?.(data);
+      this.waiting.delete(data.id);
+    });
+    worker.addEventListener("error", () => {
+      this.worker = null;
+      for (const [id, resolve] of this.waiting) resolve({ id, error: "The worker ended." });
+      this.waiting.clear();
+    });
+    this.worker = worker;
+    return worker;
+  }
+}
