@@ -135,7 +135,7 @@ class Installation:
         mask = np.zeros(SIZE, bool)
         mask[300:400, 500:620] = True
         mask[330:350, 530:560] = False
-        self.values = {
+        self.values: dict[str, Any] = {
             "project": self.project.pk,
             "people": [one.pk for one in self.people],
             "number": PEOPLE,
@@ -388,7 +388,7 @@ def annotators(
             end.wait(chance.uniform(0, pause))
             while not end.is_set():
                 key, region = str(uuid.uuid4()), str(uuid.uuid4())
-                write = {
+                write: dict[str, Any] = {
                     "op": "upsert", "region": region, "based_on": 0, "key": key,
                     "category": made.categories[0].pk, "source": "polygon",
                     "polygons": [[[1, 1, 90, 1, 90, 80, 40, 99, 1, 80]]],

@@ -55,7 +55,7 @@ def validate_mask(
         runs = rle.to_runs(counts)
     except ValueError as error:
         raise GeometryError(f"The mask cannot be read: {error}.", f"{field}.counts")
-    return _validate_runs(runs, counts, image_size, field, allow_empty)
+    return _validate_runs(runs, image_size, field, allow_empty)
 
 
 def validate_runs(
@@ -71,7 +71,7 @@ def validate_runs(
         )
     if runs and not 0 <= min(runs) <= max(runs) < 2**32:
         raise GeometryError("The mask has a run below 0 or beyond 32 bits.", f"{field}.counts")
-    return _validate_runs(np.array(runs, dtype=np.int64), None, image_size, field, allow_empty)
+    return _validate_runs(np.array(runs, dtype=np.int64), image_size, field, allow_empty)
 
 
 def _validate_size(size: Any, image_size: rle.Size, field: str) -> None:
@@ -85,9 +85,7 @@ def _validate_size(size: Any, image_size: rle.Size, field: str) -> None:
         )
 
 
-def _validate_runs(
-    runs: rle.Runs, counts: str | None, image_size: rle.Size, field: str, allow_empty: bool
-) -> str:
+def _validate_runs(runs: rle.Runs, image_size: rle.Size, field: str, allow_empty: bool) -> str:
     field = f"{field}.counts"
     if runs.size and (runs.min() < 0 or runs.max() >= 2**32):
         raise GeometryError("The mask has a run below 0 or beyond 32 bits.", field)
@@ -96,8 +94,7 @@ def _validate_runs(
         raise GeometryError(f"The runs add up to {total} pixels instead of {pixels}.", field)
     if not allow_empty and not runs[1::2].any():
         raise GeometryError("The mask has no pixel.", field)
-    joined = rle.canonical(runs)
-    return counts if counts is not None and joined is runs else rle.from_runs(joined)
+    return rle.from_runs(rle.canonical(runs))  # written anew: a number may have come padded
 
 
 def validate_polygons(

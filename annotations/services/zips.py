@@ -132,6 +132,8 @@ def _check_overlap(archive: zipfile.ZipFile, infos: list[zipfile.ZipInfo]) -> No
         assert archive.fp
         archive.fp.seek(info.header_offset)
         header = archive.fp.read(30)
+        if len(header) < 30:
+            raise damaged(info.filename)
         name, extra = struct.unpack("<HH", header[26:30])
         end = info.header_offset + 30 + name + extra + info.compress_size
     if end > archive.start_dir:

@@ -6187,6 +6187,8 @@ export interface operations {
                 after?: number;
                 /** @description A username. */
                 annotator?: string;
+                /** @description Images with a region of it. */
+                category?: number;
                 limit?: number;
                 /** @description Part of the name, in any case. */
                 search?: string;
