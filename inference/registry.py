@@ -54,4 +54,10 @@ ENGINES: dict[str, EngineSpec] = {
         frozenset({"detector"}),
         min_score=0.5,
     ),
+    "semantic": EngineSpec(
+        "inference.engines.semantic.Semantic",
+        "Semantic segmentation",
+        frozenset({"detector"}),
+        min_score=0.4,
+    ),
 }

@@ -51,6 +51,7 @@ class Official:
         return self.url.rpartition("/")[2]
 
 
+_TORCH = "https://download.pytorch.org/models/"
 _SAM = "https://dl.fbaipublicfiles.com/segment_anything/"
 OFFICIAL: dict[str, Official] = {
     "sam_vit_b": Official(
@@ -66,8 +67,32 @@ OFFICIAL: dict[str, Official] = {
         "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
     ),
     "mask_rcnn_coco": Official(
-        "https://download.pytorch.org/models/maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
+        _TORCH + "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth",
         "mask_rcnn", "Mask R-CNN ResNet-50, COCO", 178, "bf2d0c1e",
+    ),
+    "lraspp_coco": Official(
+        _TORCH + "lraspp_mobilenet_v3_large-d234d4ea.pth",
+        "semantic", "LR-ASPP MobileNetV3, COCO (20 classes)", 12, "d234d4ea",
+    ),
+    "deeplabv3_mobilenet_coco": Official(
+        _TORCH + "deeplabv3_mobilenet_v3_large-fc3c493d.pth",
+        "semantic", "DeepLabV3 MobileNetV3, COCO (20 classes)", 42, "fc3c493d",
+    ),
+    "deeplabv3_resnet50_coco": Official(
+        _TORCH + "deeplabv3_resnet50_coco-cd0a2569.pth",
+        "semantic", "DeepLabV3 ResNet-50, COCO (20 classes)", 161, "cd0a2569",
+    ),
+    "deeplabv3_resnet101_coco": Official(
+        _TORCH + "deeplabv3_resnet101_coco-586e9e4e.pth",
+        "semantic", "DeepLabV3 ResNet-101, COCO (20 classes)", 233, "586e9e4e",
+    ),
+    "fcn_resnet50_coco": Official(
+        _TORCH + "fcn_resnet50_coco-1167a1af.pth",
+        "semantic", "FCN ResNet-50, COCO (20 classes)", 135, "1167a1af",
+    ),
+    "fcn_resnet101_coco": Official(
+        _TORCH + "fcn_resnet101_coco-7ecb50ca.pth",
+        "semantic", "FCN ResNet-101, COCO (20 classes)", 208, "7ecb50ca",
     ),
 }  # fmt: skip
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from inference.bench_assist import (
+from bench.assist import (
     Figures,
     engine_predict,
     evaluate,
@@ -224,8 +224,8 @@ def test_simulated_clicks_go_to_the_middle_of_the_largest_error():
     ("name", "clicks", "box"), [("coco_sample", 10.5, 0.6), ("nuclei", 9.5, 0.7)]
 )
 def test_real_objects_need_few_clicks(name, clicks, box, shared_data):
-    """A guard against getting worse; `python -m inference.bench_assist` has the real figures."""
-    objects = read_objects(shared_data / name, 1000 if name == "coco_sample" else 100)[:10]
+    """A guard against getting worse; `script/bench assist` has the real figures."""
+    objects = read_objects(shared_data / name, 1000 if name == "coco_sample" else 100, True)[:6]
     figures = Figures()
     engine = Classic.load(None, {})
     for path, truth in objects:

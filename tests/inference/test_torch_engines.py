@@ -47,8 +47,8 @@ def test_sizes_are_read_off_the_weights(sam_file):
 @pytest.mark.parametrize(
     ("variant", "builder"), [("ViT-B", "vit_b"), ("ViT-L", "vit_l"), ("ViT-H", "vit_h")]
 )
-def test_the_official_configurations_are_recognised(variant, builder):
-    """Without memory: names and sizes are those of the package's own builders."""
+def test_files_of_the_official_configurations_are_recognised(variant, builder, tmp_path):
+    """From a file in the official layout, in which every tensor is one stored number."""
     import segment_anything
     import torch
 
@@ -56,11 +56,15 @@ def test_the_official_configurations_are_recognised(variant, builder):
 
     with torch.device("meta"):
         official = segment_anything.sam_model_registry[builder]()
-        read = state.State(official.state_dict())
-        config = sam._shape(read.tensors)
-        ours = sam._build(config)
+    tensors = {key: torch.zeros(1).expand(t.shape) for key, t in official.state_dict().items()}
+    torch.save(tensors, tmp_path / "official.pth")
+    config = sam.Sam.inspect(tmp_path / "official.pth").config
     assert config["variant"] == variant
-    sam._check(ours, read)
+    with torch.device("meta"):
+        ours = sam._build(config)
+    tensors.pop("mask_decoder.iou_token.weight")
+    with pytest.raises(WeightsError, match="iou_token"):
+        sam._check(ours, state.State(tensors))
     encoder = official.image_encoder
     blocks = [block.window_size for block in encoder.blocks]
     assert [block.window_size for block in ours.image_encoder.blocks] == blocks
@@ -194,6 +198,68 @@ def test_mask_rcnn_finds_regions_in_a_batch_of_different_sizes(rcnn_file):
             assert 0.05 <= detection.score <= 1
             assert detection.mask.full(*image.shape[:2]).any()
     assert engine.detect(images, min_score=1.0, max_detections=3) == [[], []]
+
+
+@pytest.mark.parametrize(
+    ("builder", "backbone"),
+    [
+        ("fcn_resnet50", "resnet50"),
+        ("fcn_resnet101", "resnet101"),
+        ("deeplabv3_resnet50", "resnet50"),
+        ("deeplabv3_resnet101", "resnet101"),
+        ("deeplabv3_mobilenet_v3_large", "mobilenet"),
+        ("lraspp_mobilenet_v3_large", "mobilenet"),
+    ],
+)
+def test_semantic_models_are_told_by_their_weights(builder, backbone):
+    import torch
+    from torchvision.models import segmentation
+
+    from inference.engines import semantic, state
+
+    auxiliary = {} if builder.startswith("lraspp") else {"aux_loss": True}
+    with torch.device("meta"):
+        official = getattr(segmentation, builder)(
+            weights=None, weights_backbone=None, num_classes=21, **auxiliary
+        )
+        config = semantic._shape(state.State(official.state_dict()))
+        ours = semantic._build(config)
+    assert config["backbone"] == backbone
+    assert {k: t.shape for k, t in ours.state_dict().items()} == {
+        k: t.shape for k, t in official.state_dict().items()
+    }
+    names = semantic._categories(config, ())
+    assert (len(names), names[0], names[14]) == (20, "aeroplane", "person")
+
+
+def test_a_semantic_model_gives_every_pixel_one_class(tmp_path, monkeypatch):
+    import torch
+
+    from inference.engines import semantic
+
+    monkeypatch.setattr(semantic, "SIDE", 64)
+    path = tiny.save_semantic(tmp_path / "own.pth", names=["sky", "road"])
+    assert semantic.Semantic.inspect(path).categories == ("sky", "road")
+    engine: Any = semantic.Semantic.load(path, {})
+    either: object = engine
+    assert isinstance(either, Detector)
+    engine._model.classifier.low_classifier.bias.data[:] = torch.tensor([-5.0, 0.0, 0.0])
+    images = [disc()[0], disc(64, 100)[0], disc(x=70)[0]]
+    found = engine.detect(images, min_score=0.0, max_detections=5)
+    for detections, image in zip(found, images, strict=True):
+        full = [one.mask.full(*image.shape[:2]) for one in detections]
+        assert (np.sum(full, 0) == 1).all()
+        assert {one.label for one in detections} <= {0, 1}
+        assert all(1 / 3 < one.score <= 1 for one in detections)
+    [alone] = engine.detect(images[2:], min_score=0.0, max_detections=5)
+    for one, other in zip(alone, found[2], strict=True):
+        assert np.mean(one.mask.full(90, 120) != other.mask.full(90, 120)) < 0.01
+    assert engine.detect(images[:1], min_score=1.0, max_detections=5) == [[]]
+    without = tiny.save_semantic(tmp_path / "all.pth", names=["sky", "road", "tree"])
+    assert semantic.Semantic.inspect(without).config["background"] is False
+    wrong = tiny.save_semantic(tmp_path / "wrong.pth", names=["sky"])
+    with pytest.raises(WeightsError, match="names 1 classes and its weights know 3"):
+        semantic.Semantic.inspect(wrong)
 
 
 def test_out_of_memory_is_said_in_the_engines_own_words():

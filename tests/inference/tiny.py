@@ -131,3 +131,15 @@ def save_mask_rcnn(path: Path, classes: int = 3, names: list[str] | None = None)
     state: Any = model.state_dict()
     torch.save({"model": state, "categories": names} if names else state, path)
     return path
+
+
+def save_semantic(path: Path, classes: int = 3, names: list[str] | None = None) -> Path:
+    """An LR-ASPP, untrained; `classes` with the background."""
+    import torch
+    from torchvision.models.segmentation import lraspp_mobilenet_v3_large
+
+    torch.manual_seed(0)
+    model = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=classes)
+    state: Any = model.state_dict()
+    torch.save({"model": state, "categories": names} if names else state, path)
+    return path

@@ -4,7 +4,8 @@ The first click or box is answered from the picture alone: the label of a superp
 process over the superpixel graph (Zhu et al., "Combining active learning and semi-supervised
 learning using Gaussian fields", 2003), with colour and place as further kernels, and a cut gives it
 clean borders. Every later click is a correction of the mask before it: it counts near itself, out
-to a few times its distance from that mask's border, so that fixing one place spoils no other.
+to a few times its distance from that mask's border, so that fixing one place spoils no other. A
+click right beside the border says that the mask is too tight or too loose, and moves all of it.
 """
 
 import cv2
@@ -36,6 +37,12 @@ CORRECTION_REACH = 1.5
 """How far a correction counts, in distances from the click to the previous mask's border."""
 BOX_COLOR = 0.3
 """What the colours in and outside a box count, against its shape."""
+RETHOUGHT, RETHINK = 4, 0.2
+"""Up to so many clicks, what all of them say of the picture alone counts this much."""
+SMALL_STEP, SMALL_PART = 3.0, 0.5
+SMALL_REACH, SMALL_SPREAD = 3.0, 0.6
+"""A click at most so many pixels off the border, and so large a part of the object's depth, moves
+all of the border: fully within a few times its own distance, by the second part elsewhere."""
 REPLAYED = 8
 """Of more clicks without a mask the earlier ones are taken together."""
 SCALES = (0.0, 0.3, -0.3)
@@ -54,11 +61,50 @@ def answer(pyramid: list[Image], prompts: Prompts) -> list[MaskCandidate]:
         known = points[: max(0, len(points) - REPLAYED)]
     else:
         known = points[: max(1, len(points) - REPLAYED)]
+    if mask is not None and points and (moved := moved_border(mask, points)) is not None:
+        return [MaskCandidate(CropMask.of(moved), 0.5)]
     step = _Step(pyramid, prompts.box, known, mask)
     for number in range(len(known) + 1, len(points) + 1):
         mask = step.best()
         step = _Step(pyramid, prompts.box, points[:number], mask)
     return step.candidates()
+
+
+def moved_border(mask: BoolMask, points: list[Point]) -> BoolMask | None:
+    """The mask with its whole border moved to beyond the last point, where that is a small step;
+    None where it is a large one. Earlier points stay on their side."""
+    point = points[-1]
+    height, width = mask.shape
+    x0, y0, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    margin = int(SMALL_STEP) + 4
+    left, top = max(0, x0 - margin), max(0, y0 - margin)
+    right, bottom = min(width, x0 + w + margin), min(height, y0 + h + margin)
+    column, row = int(point.x) - left, int(point.y) - top
+    if not (0 <= column < right - left and 0 <= row < bottom - top):
+        return None
+    part = mask[top:bottom, left:right]
+    if part[row, column] == point.positive:
+        return None
+    inner = _depth(part)
+    outer = _depth(~part)
+    signed = np.where(part, inner - 0.5, 0.5 - outer)
+    step = -float(signed[row, column])
+    if abs(step) > min(SMALL_STEP, SMALL_PART * float(inner.max())):
+        return None
+    rows, columns = np.indices(part.shape)
+    away = np.hypot(columns - column, rows - row)
+    near = np.exp(-((away / (SMALL_REACH * abs(step) + 1)) ** 2) / 2)
+    everywhere = SMALL_SPREAD + (1 - SMALL_SPREAD) * near
+    result = mask.copy()
+    result[top:bottom, left:right] = signed + (step + np.sign(step) * 0.6) * everywhere > 0
+    for known in points:
+        result[int(known.y), int(known.x)] = known.positive
+    return result
+
+
+def _depth(part: BoolMask) -> NDArray[np.float32]:
+    """Pixels from each pixel to the nearest outside of the mask, (h, w)."""
+    return np.asarray(cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5))
 
 
 class _Step:
@@ -111,7 +157,10 @@ class _Step:
     def _label(self) -> Values:
         """What each superpixel seems to be, about -1…1, (n,)."""
         if self.previous is not None:
-            return self._corrected(TRUST * (2 * self.graph.mean(self.previous) - 1))
+            label = TRUST * (2 * self.graph.mean(self.previous) - 1)
+            if self.points and len(self.points) <= RETHOUGHT and self.signs.max() > 0:
+                label += RETHINK * self._first_click()
+            return self._corrected(label)
         if self.box is not None:
             return self._boxed(self.box)
         return self._first_click()
