@@ -78,8 +78,7 @@ def write(
         (out / "images" / split).mkdir(parents=True, exist_ok=True)
     if "val" not in splits:
         report.note("No image is in val; data.yaml names train for it.")
-    config = {
-        "path": ".",
+    config = {  # without "path": Ultralytics takes that from where it runs, not from this file
         "train": "images/train",
         "val": "images/val" if "val" in splits else "images/train",
         **({"test": "images/test"} if "test" in splits else {}),

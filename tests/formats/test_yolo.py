@@ -34,7 +34,6 @@ def test_the_files(tmp_path):
     load("yolo").write(dataset(images), tmp_path, {}, Report(), open_image=raster)
     config = yaml.safe_load((tmp_path / "data.yaml").read_text())
     assert config == {
-        "path": ".",
         "train": "images/train",
         "val": "images/val",
         "names": {0: "cell", 1: "=cmd()", 2: "sky"},

@@ -17,7 +17,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.live import ROOT, LiveApp
+from tests.live import ROOT, LiveApp, picture
 from tests.servers import free_port, wait_until
 
 
@@ -70,6 +70,105 @@ def _taken_back(app: LiveApp, api: Any, job: int) -> bool:
     app.manage("sweep")
     found = api.get(f"jobs/{job}")
     return found["state"] == "queued" or found["attempts"] > attempts
+
+
+DOOMED = """
+import os, signal
+from annotations.services import bulk, exports, files, imports, jobs
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+{patched} = die
+jobs.run({job}, {handler})
+"""
+"""A worker that gets SIGKILL where it would have called something."""
+
+START_IMPORT = """
+from annotations.models import Project, User
+from annotations.services import imports
+imports.SMALL_BYTES = -1
+project = Project.objects.get(pk={project})
+user = User.objects.get(username="owner")
+with open("{path}", "rb") as file:
+    job = imports.start_import(
+        user, project, format="coco", kind="ground_truth", file=file, name="a.json")
+print(job.pk)
+"""
+
+
+@pytest.fixture
+def labeled(app, tmp_path) -> tuple[int, Path]:
+    """A project with two pictures, and a COCO file of them."""
+    api = app.api()
+    project = api.project()["id"]
+    api.upload(project, {name: picture(seed=seed) for seed, name in enumerate(("a.png", "b.png"))})
+    ring = [10.5, 10, 90, 12, 60, 80]
+    path = tmp_path / "a.json"
+    document = {
+        "images": [
+            {"id": id, "file_name": f"{name}.png", "width": 320, "height": 240}
+            for id, name in ((1, "a"), (2, "b"))
+        ],
+        "categories": [{"id": 1, "name": "cell"}],
+        "annotations": [
+            {"id": id, "image_id": id % 2 + 1, "category_id": 1, "segmentation": [ring]}
+            for id in range(1, 21)
+        ],
+    }
+    path.write_text(json.dumps(document))
+    return project, path
+
+
+def killed_at(app: LiveApp, job: int, patched: str, handler: str) -> None:
+    """The job's first attempt ends where it would call `patched`."""
+    code = DOOMED.format(patched=patched, job=job, handler=handler)
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", code], cwd=ROOT, env=app.environment
+    )
+    assert done.returncode == -signal.SIGKILL
+
+
+def finished_by_another(app: LiveApp, job: int) -> dict[str, Any]:
+    app.start_worker("batch,io")
+    wait_until(lambda: _taken_back(app, app.api(), job), "the lease's end", seconds=30)
+    ended = app.api().wait_for_job(job)
+    assert (ended["state"], ended["attempts"]) == ("done", 2), ended
+    return ended
+
+
+def test_an_import_that_is_killed_between_two_tables_is_done_once_by_another(app, labeled):
+    api = app.api()
+    project, path = labeled
+    app.kill("worker-batch,io")
+    code = START_IMPORT.format(project=project, path=path)
+    job = int(app.manage("shell", "-v", "0", "-c", code).split()[-1])
+    killed_at(app, job, "bulk.copy", "imports.run_import")
+    assert api.get(f"projects/{project}/annotations")["results"] == []
+    ended = finished_by_another(app, job)
+    assert (ended["result"]["images"], ended["result"]["regions"]) == (2, 20)
+    made = api.get(f"projects/{project}/annotations")["results"]
+    assert [len(api.get(f"annotations/{one['id']}")["regions"]) for one in made] == [10, 10]
+
+
+@pytest.mark.parametrize("patched", ["files.sync", "jobs.JobRun.finish"])
+def test_an_export_that_is_killed_is_never_half_a_file(app, labeled, patched):
+    """Before the file is in its place, and when it is there but not yet said to be."""
+    api = app.api()
+    project, path = labeled
+    app.manage(
+        "shell", "-c", START_IMPORT.format(project=project, path=path).replace("-1", "2**20")
+    )
+    body = {"format": "coco", "images": True}
+    whole = api.wait_for_job(api.post(f"projects/{project}/exports", body)["id"])
+    app.kill("worker-batch,io")
+    job = api.post(f"projects/{project}/exports", body)["id"]
+    killed_at(app, job, patched, "exports.run_export")
+    assert api.call("GET", f"jobs/{job}/download").status_code == 409
+    finished_by_another(app, job)
+    data = [api.call("GET", f"jobs/{one}/download").content for one in (whole["id"], job)]
+    assert data[0] == data[1]
+    with zipfile.ZipFile(io.BytesIO(data[1])) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) == 3
 
 
 def test_a_lost_message_delays_a_job_and_loses_nothing(app):

@@ -53,6 +53,16 @@ def test_supervision_reads_yolo(written):
         agree(seen["masks"][name], masks(name))
 
 
+@pytest.mark.torch
+def test_ultralytics_reads_yolo(written):
+    torch = pytest.importorskip("torch")
+    seen = read("ultralytics_", written("yolo") / "data.yaml", Path(torch.__file__).parent.parent)
+    assert seen["classes"] == ["car", "tree"]
+    assert set(seen["masks"]) == set(REGIONS)
+    for name in REGIONS:
+        agree(seen["masks"][name], masks(name))
+
+
 @pytest.mark.parametrize("format", ["datumaro", "coco"])
 def test_datumaro_reads(format, written):
     folder = written(format)
