@@ -40,7 +40,8 @@ export async function copyPrevious(editor: Editor): Promise<void> {
         }
       }
     });
-    toast(`Copied from ${image.name}: ${regions.length} regions.`);
+    const many = regions.length === 1 ? "1 region" : `${regions.length} regions`;
+    toast(`Copied from ${image.name}: ${many}.`);
   } catch (error) {
     toastError(error, "Copy the regions of the previous image");
   } finally {

@@ -1,6 +1,6 @@
 import type { Mark } from "../canvas/marks";
 import type { Document } from "../core/document";
-import type { Proposal } from "../core/types";
+import type { Point, Proposal, Region } from "../core/types";
 import type { Editor } from "./editor";
 
 /** Proposals that wait for a decision and are shown: of a high enough score, best first. */
@@ -16,18 +16,37 @@ export function openProposals(editor: Editor): readonly Proposal[] {
 /** So many padlocks tell enough. */
 const MAX_LOCKS = 300;
 
-/** A padlock in the middle of each locked region. */
+/** A padlock on each locked region. */
 function locks({ view }: Editor, doc: Document): Mark[] {
   const { lockedCategories, lockedRegions } = view.state;
   if (lockedCategories.size + lockedRegions.size === 0) return [];
   return doc.regions
     .filter((region) => view.isLocked(region) && view.isVisible(region))
     .slice(0, MAX_LOCKS)
-    .map(({ bbox: { x, y, width, height } }) => ({
-      kind: "lock",
-      x: x + width / 2,
-      y: y + height / 2,
-    }));
+    .map((region) => ({ kind: "lock", ...within(doc, region) }));
+}
+
+/** Steps from the middle of a box to its border. */
+const STEPS = 6;
+
+/** A place where the region is seen, as near to the middle of its box as a coarse look finds one. */
+export function within(doc: Document, { slot, bbox }: Region): Point {
+  const middle = { x: bbox.x + bbox.width / 2, y: bbox.y + bbox.height / 2 };
+  for (let ring = 0; ring < STEPS; ring++) {
+    for (let i = -ring; i <= ring; i++) {
+      for (const [u, v] of [
+        [i, -ring],
+        [i, ring],
+        [-ring, i],
+        [ring, i],
+      ] as const) {
+        const x = middle.x + (u * bbox.width) / (2 * STEPS);
+        const y = middle.y + (v * bbox.height) / (2 * STEPS);
+        if (doc.slotAt(Math.floor(x), Math.floor(y)) === slot) return { x, y };
+      }
+    }
+  }
+  return middle;
 }
 
 /** Proposals, locks and comments over the picture. */
