@@ -94,6 +94,11 @@ urlpatterns = [
         name="offer_again",
     ),
     path("projects/<int:project_id>/review", reviews.review, name="review"),
+    path(
+        "projects/<int:project_id>/accept_unsampled",
+        reviews.accept_unsampled,
+        name="accept_unsampled",
+    ),
     path("projects/<int:project_id>/releases", releases.list_releases, name="releases"),
     path("releases/<int:release_id>", releases.one, name="release"),
     path("releases/<int:release_id>/diff", releases.difference, name="release_diff"),

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from annotations.access import at_least, require
-from annotations.models import Annotation, Batch, Image, Lease, Project
+from annotations.models import Annotation, Batch, Image, Lease, Project, ReviewRule
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
 from annotations.models.work import LeaseQuerySet
@@ -61,6 +61,19 @@ def to_review(user, project: Project) -> AnnotationQuerySet:
     others = leases.filter(state=Lease.State.ACTIVE, until__gt=timezone.now()).exclude(user=user)
     skipped = leases.filter(user=user, state=Lease.State.SKIPPED)
     return review_queue(user, project).filter(~Exists(others), ~Exists(skipped))
+
+
+def review_queues(user, project: Project, after: int | None) -> list[AnnotationQuerySet]:
+    """What to judge next: after an image what came in later, then from the front again."""
+    rows = to_review(user, project)
+    if after is None:
+        return [rows]
+    rows = rows.exclude(image=after)
+    seen = Annotation.objects.visible_to(user).filter(project=project, image=after)
+    last = seen.aggregate(at=Max("submitted_at"))["at"]
+    if last is None or project.review_rule == ReviewRule.RISKIEST:
+        return [rows]
+    return [rows.filter(submitted_at__gte=last), rows]
 
 
 def list_batches(user, project: Project) -> QuerySet[Batch]:

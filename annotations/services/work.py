@@ -137,13 +137,11 @@ def _hold(user, project: Project, image_id: int, until: datetime | None = None) 
 
 
 def _pull_review(user, project: Project, after: int | None) -> Lease | None:
-    rows = queue.to_review(user, project)
-    if after is not None:
-        rows = rows.exclude(image=after)
     found = None
     for skip_locked in (True, False):
-        locked = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
-        found = found or locked.first()
+        for rows in queue.review_queues(user, project, after):
+            locked = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+            found = found or locked.first()
     if found is None:
         return None
     values = {"until": _until(project), "user": user}

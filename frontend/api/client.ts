@@ -128,6 +128,17 @@ export const api = {
       }),
     ),
 
+  /** Lets a reviewer correct a submitted annotation. */
+  fix: (id: number, revision: number) =>
+    ask(client.POST("/api/annotations/{id}/fix", { params: { path: { id } }, body: { revision } })),
+
+  /** What an annotation can be compared with. */
+  bases: (id: number) =>
+    ask(client.GET("/api/annotations/{id}/bases", { params: { path: { id } } })),
+
+  baseRegions: (id: number, key: string) =>
+    ask(client.GET("/api/annotations/{id}/bases/{key}", { params: { path: { id, key } } })),
+
   addComment: (id: number, comment: components["schemas"]["NewCommentRequest"]) =>
     ask(client.POST("/api/annotations/{id}/comments", { params: { path: { id } }, body: comment })),
 

@@ -10,7 +10,7 @@ export type ApiComment = Schemas["Comment"];
 
 export type ApiModel = Schemas["Model"];
 
-function geometryOf({ mask, polygons }: Pick<ApiProposal, "mask" | "polygons">): Geometry {
+export function geometryOf({ mask, polygons }: Pick<ApiProposal, "mask" | "polygons">): Geometry {
   return mask
     ? { type: "mask", counts: mask.counts }
     : { type: "polygons", polygons: polygons ?? [] };

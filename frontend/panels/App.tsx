@@ -2,6 +2,7 @@ import { computed } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Categories } from "./Categories";
 import { CommandPalette } from "./CommandPalette";
+import { Compare } from "./Compare";
 import { makeCommands, runKeys } from "./commands";
 import { type Shared, SharedContext, useEditor } from "./context";
 import { ConflictDialog, GuidelinesDialog, LoginDialog, SendBackDialog } from "./Dialogs";
@@ -87,6 +88,7 @@ export function App({ editor }: { editor: Editor }) {
         </main>
         <aside class="side" aria-label="Panels">
           <ReviewPanel />
+          <Compare />
           <Categories />
           <Proposals />
           <Regions />

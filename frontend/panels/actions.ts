@@ -326,7 +326,17 @@ export function review(
   const { annotation, image } = editor.workspace.value ?? {};
   if (!annotation || !image) return Promise.resolve();
   return once(editor, image.name, async () => {
-    await api.verdict(annotation.id, verdict, annotation.revision, comment);
+    let { revision } = annotation;
+    if (annotation.fixing) {
+      editor.cancelGesture();
+      const saved = await editor.saving.settle(image.id);
+      if (!saved) {
+        toast(`${image.name} is not judged: not everything is saved yet.`, "error");
+        return;
+      }
+      revision = saved.revision;
+    }
+    await api.verdict(annotation.id, verdict, revision, comment);
     if (verdict === "reopen") {
       await editor.reload();
       return;
@@ -336,17 +346,19 @@ export function review(
   });
 }
 
-export function addComment(editor: Editor, text: string): Promise<void> {
+export function addComment(editor: Editor, text: string, replyTo: number | null): Promise<void> {
   const { annotation, image } = editor.workspace.value ?? {};
   const doc = editor.document.value;
   if (!annotation || !image || !doc) return Promise.resolve();
   return once(editor, image.name, async () => {
-    const region = doc.region(editor.view.state.selection[0] ?? "");
+    const selected = replyTo === null ? editor.view.state.selection[0] : undefined;
+    const region = doc.region(selected ?? "");
     const comment = await api.addComment(annotation.id, {
       text,
       x: region ? region.bbox.x + region.bbox.width / 2 : null,
       y: region ? region.bbox.y + region.bbox.height / 2 : null,
       region: region?.uuid ?? null,
+      reply_to: replyTo,
     });
     editor.comments.value = [...editor.comments.value, comment];
     editor.stage.invalidateStill();

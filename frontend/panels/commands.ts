@@ -4,9 +4,18 @@ import { copyPrevious } from "./copyPrevious";
 import type { Editor } from "./editor";
 import type { IconName } from "./icons";
 import { regionCommands } from "./regionCommands";
+import { reviewCommands } from "./reviewCommands";
 import { toast } from "./toasts";
 
-export type Group = "Tools" | "Edit" | "Regions" | "Proposals" | "View" | "Image" | "Help";
+export type Group =
+  | "Tools"
+  | "Edit"
+  | "Regions"
+  | "Proposals"
+  | "View"
+  | "Image"
+  | "Review"
+  | "Help";
 
 export interface Command {
   readonly id: string;
@@ -325,7 +334,7 @@ export function makeCommands(editor: Editor): readonly Command[] {
       group: "Image",
       keys: ["Ctrl+Enter"],
       icon: "submit",
-      enabled: editable,
+      enabled: () => editable() && !actions.reviewable(editor),
       run: () => void actions.submit(editor),
     },
     {
@@ -357,6 +366,7 @@ export function makeCommands(editor: Editor): readonly Command[] {
         editor.dialog.value = "skip";
       },
     },
+    ...reviewCommands(editor),
     {
       id: "image.save",
       title: "Save now",

@@ -14,6 +14,7 @@ import { View, type ViewState } from "../core/view";
 import { SuperpixelCutter } from "../workers/superpixels";
 import { pickCategory } from "./actions";
 import { Painter } from "./colors";
+import { Comparison } from "./comparison";
 import { DeepValues, type Window, type WindowInfo } from "./deep";
 import { Engine } from "./engine";
 import { Holding } from "./holding";
@@ -115,6 +116,7 @@ export class Editor {
   readonly engine = new Engine();
   readonly saving = new Saving();
   readonly holding = new Holding(this);
+  readonly comparison: Comparison;
   readonly personal = new Personal();
   readonly painter = new Painter();
   private readonly superpixels = new SuperpixelCutter();
@@ -148,6 +150,7 @@ export class Editor {
       },
       renderer === "2d" ? "2d" : "webgl2",
     );
+    this.comparison = new Comparison(this);
     this.input = new Input(this.stage.element, this.stage.viewport, {
       tool: () => (this.editable.peek() ? this.tool : null),
       changed: () => this.toolChanged(),
@@ -165,7 +168,6 @@ export class Editor {
   /** Puts the picture into the page and opens the first image. */
   start(container: HTMLElement): void {
     container.prepend(this.stage.element);
-    effect(() => this.stage.setDisplay(this.display.value));
     effect(() => this.prepareModel());
     this.askAboutConflicts();
     void this.open(this.boot.image, this.boot.annotation).then(() => this.saving.sweep());

@@ -66,7 +66,8 @@ export function stillMarks(editor: Editor): readonly Mark[] {
       active: one.id === active,
     }),
   );
-  const pins = editor.comments.peek().flatMap((comment, index): Mark[] => {
+  const threads = editor.comments.peek().filter(({ reply_to }) => reply_to === null);
+  const pins = threads.flatMap((comment, index): Mark[] => {
     const { x, y, resolved } = comment;
     return x === null || y === null
       ? []

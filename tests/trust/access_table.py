@@ -212,6 +212,7 @@ PAGES = [
     Row("POST", "/projects/{project}/leases/{lease}/take_away", "manager", 302,
         but={"annotator": 403}),
     Row("POST", "/projects/{project}/leases/{skipped}/offer_again", "manager", 302),
+    Row("POST", "/projects/{project}/accept_unsampled", "manager", 302),
     Row("GET", "/projects/{project}/upload", "manager"),
     Row("POST", "/projects/{project}/upload", "manager", 200, upload("files")),
     Row("POST", "/projects/{project}/images/delete", "manager", 302, {"images": "{image}"}),
