@@ -129,22 +129,44 @@ def instance(tour: Tour) -> None:
     with tour.dragging([(99, 24), (99, 88)]):
         tour.shot("cut")
     tour.keys("Escape", "a")
+    tour.hover(214, 50)
+    tour.page.wait_for_timeout(4000)
+    tour.shot("assist-preview")
     tour.sheet.click((214, 50))
-    tour.page.wait_for_timeout(6000)
+    tour.page.wait_for_timeout(4000)
     tour.shot("assist")
-    tour.keys("Enter", "Escape", "Escape", "Control+a")
+    tour.keys("Enter", "Escape", "v")
+    tour.sheet.click((44, 54))
+    tour.keys("Shift+A")
+    tour.page.keyboard.type("1")
+    tour.shot("attributes")
+    tour.keys("Enter", "Escape", "Control+a")
     tour.shot("operations")
     tour.keys("Escape", "Escape", "?")
     tour.shot("keys")
-    tour.keys("Escape", "Control+k")
+    tour.page.get_by_role("button", name="Change keys").click()
+    tour.page.get_by_role("button", name="Key of Brush:").click()
+    tour.keys("e")
+    tour.shot("change-keys")
+    tour.keys("Escape", "Escape", "Control+k")
     tour.page.keyboard.type("zoom")
     tour.shot("palette")
+    tour.keys("Escape", "Control+k")
+    tour.page.keyboard.type("left-handed")
+    tour.keys("Enter", "Shift+L", "b")
+    tour.hover(150, 120)
+    tour.shot("left-handed")
 
 
 TOURS: dict[str, tuple[Callable[[], object], Callable[[Tour], None], list[str]]] = {
     "semantic": (data.coffee, semantic, ["table", "saucer", "coffee"]),
     "instance": (data.coins, instance, ["coin", "scratch"]),
 }
+ATTRIBUTES = [
+    {"name": "worn", "type": "number", "required": True},
+    {"name": "side", "type": "choice", "choices": ["heads", "tails"], "default": "heads"},
+    {"name": "broken", "type": "checkbox"},
+]
 COLORS = ("#e69f00", "#56b4e9", "#009e73")
 
 
@@ -161,6 +183,7 @@ def main(folder: Path) -> None:
                 api = app.api()
                 categories = [
                     {"name": name, "color": color, "hotkey": str(number)}
+                    | ({"attributes": ATTRIBUTES} if name == "coin" else {})
                     for number, (name, color) in enumerate(zip(names, COLORS, strict=False), 1)
                 ]
                 project = api.project(kind, f"Tour: {kind}", categories)["id"]
