@@ -231,6 +231,8 @@ JOB_TASKS = {
     "import": ("annotations.tasks.run_import", "io"),
     "export": ("annotations.tasks.run_export", "io"),
     "release": ("annotations.tasks.run_release", "io"),
+    "consensus": ("annotations.tasks.run_consensus", "io"),
+    "suspects": ("annotations.tasks.run_suspects", "io"),
     "prelabel": ("inference.tasks.run_prelabel", "batch"),
 }
 JOB_LEASE_SECONDS = env.int("JOB_LEASE_SECONDS", default=60)

@@ -11,6 +11,7 @@ from annotations.api import (
     images,
     jobs,
     projects,
+    quality,
     releases,
     reviews,
     work,
@@ -28,5 +29,6 @@ urlpatterns = [
     *jobs.urlpatterns,
     *datasets.urlpatterns,
     *releases.urlpatterns,
+    *quality.urlpatterns,
     path("schema", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated])),
 ]

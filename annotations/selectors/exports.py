@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from annotations.models import Annotation, Category, Image, Project, Region
 from annotations.models.images import ImageQuerySet
@@ -32,8 +32,12 @@ class Rule:
 
 
 def exported_annotations(project: Project, rule: Rule):
-    """The annotations among which is chosen. One that was only opened is none."""
-    rows = Annotation.objects.filter(project=project, status__in=WANTED[rule.status])
+    """The annotations among which is chosen. One that was only opened is none.
+
+    Of a gold image it is the truth, and not what people are scored by it.
+    """
+    truth = Q(image__gold=None) | Q(image__gold__truth=F("pk"))
+    rows = Annotation.objects.filter(truth, project=project, status__in=WANTED[rule.status])
     if rule.annotator:
         rows = rows.filter(annotator__username=rule.annotator)
     return rows.exclude(status=Status.IN_PROGRESS, revision=0)

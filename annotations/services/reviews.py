@@ -8,7 +8,7 @@ from django.utils import timezone
 from annotations import attributes as typed
 from annotations.access import require
 from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
-from annotations.models import Annotation, Comment, Image, Project, Region, Review
+from annotations.models import Annotation, Comment, Gold, Image, Project, Region, Review
 from annotations.models.projects import Role
 from annotations.selectors.annotations import EDITABLE, may_judge
 from annotations.services import facts, sampling, work
@@ -20,12 +20,14 @@ Verdict = Review.Verdict
 def keep_image_status(image: Image) -> None:
     """Makes the image's status that of the furthest annotation on it. Call in a transaction.
 
-    An annotation in which nothing was written yet counts for nothing.
+    An annotation in which nothing was written yet counts for nothing, and neither does the truth
+    of a gold image: annotators must not see that there is one.
     """
     locked = Image.objects.select_for_update(no_key=True).get(pk=image.pk)
     found = set(
         Annotation.objects.filter(image=image)
         .exclude(status=Status.IN_PROGRESS, revision=0)
+        .exclude(pk__in=Gold.objects.filter(image=image).values("truth"))
         .values_list("status", flat=True)
     )
     order = (Status.APPROVED, Status.SUBMITTED, Status.SENT_BACK, Status.IN_PROGRESS)

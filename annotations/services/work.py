@@ -12,16 +12,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Case, Count, Exists, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import LessThan
 from django.utils import timezone
 
 from annotations.access import require
 from annotations.errors import Conflict, NotFound, ServiceError
-from annotations.models import Annotation, Batch, Image, Lease, Membership, Project
+from annotations.models import Annotation, Batch, Gold, Image, Lease, Membership, Project
 from annotations.models.projects import Role
 from annotations.selectors import work as queue
+from annotations.services import facts
 
 REOPENED_DAYS = 7
 """Reopened work waits so long for the one who made it."""
@@ -34,7 +35,7 @@ LABEL, REVIEW = Lease.Purpose.LABEL, Lease.Purpose.REVIEW
 
 # --- places -----------------------------------------------------------------------------------
 def recount(images: QuerySet[Image]) -> int:
-    """Writes `has_place` of these images anew, in one UPDATE."""
+    """Writes `has_place` of these images anew, in one UPDATE. On gold ones is a place for all."""
     holding = Annotation.objects.filter(image=OuterRef("pk"), status__in=queue.HOLDING)
     same = Annotation.objects.filter(
         image=OuterRef("image"), annotator=OuterRef("user"), status__in=queue.HOLDING
@@ -43,7 +44,9 @@ def recount(images: QuerySet[Image]) -> int:
     taken = _number(holding) + _number(leases.filter(~Exists(same)))
     batch = Batch.objects.filter(pk=OuterRef("batch")).values("annotators")
     project = Project.objects.filter(pk=OuterRef("project")).values("annotators")
-    return images.update(has_place=LessThan(taken, Coalesce(Subquery(batch), Subquery(project))))
+    left = LessThan(taken, Coalesce(Subquery(batch), Subquery(project)))
+    gold = Exists(Gold.objects.filter(image=OuterRef("pk")))
+    return images.update(has_place=Case(When(gold, then=Value(True)), default=left))
 
 
 def _number(rows: QuerySet[Any]) -> Any:
@@ -383,6 +386,7 @@ def place(
         if batch is not False:
             rows.update(batch=batch)
             recount(rows)
+            facts.due_again(Annotation.objects.filter(image__in=rows))
         if priority is not None:
             rows.update(priority=priority)
     return len(ids)

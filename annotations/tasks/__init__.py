@@ -2,7 +2,16 @@
 
 from celery import shared_task
 
-from annotations.services import exports, facts, imports, ingest, jobs, releases
+from annotations.services import (
+    consensus,
+    exports,
+    facts,
+    imports,
+    ingest,
+    jobs,
+    releases,
+    suspects,
+)
 
 
 @shared_task
@@ -23,6 +32,16 @@ def run_export(job_id: int) -> None:
 @shared_task
 def run_release(job_id: int) -> None:
     jobs.run(job_id, releases.run_release)
+
+
+@shared_task
+def run_consensus(job_id: int) -> None:
+    jobs.run(job_id, consensus.run_consensus)
+
+
+@shared_task
+def run_suspects(job_id: int) -> None:
+    jobs.run(job_id, suspects.run_suspects)
 
 
 @shared_task

@@ -14,7 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
 
-from annotations.models import Batch, Comment, Job, Lease, Membership, User
+from annotations.models import Batch, Comment, Gold, Job, Lease, Membership, Suspicion, User
 from annotations.selectors.exports import Rule
 from annotations.services import jobs, releases
 from annotations.services.files import tile_folder
@@ -94,7 +94,17 @@ def things(people, project, store_image, make_image, make_annotation) -> dict[st
         ).pk
         for state in ("active", "skipped")
     )
+    gold = Gold.objects.create(image=make_image(project), truth=approved, created_by=owner)
+    suspicion = Suspicion.objects.create(
+        project=project, annotation=submitted, region=submitted.regions.get(),
+        reason="size", detail="It is large.", score=0.5, bbox=[0, 0, 1, 1],
+    )  # fmt: skip
+    joint = jobs.enqueue(project=project, kind="consensus", user=owner)
+    Job.objects.filter(pk=joint.pk).update(state="done")
     return {
+        "gold": gold.pk,
+        "suspicion": suspicion.pk,
+        "joint": joint.pk,
         "lease": lease,
         "skipped": skipped,
         "batch": Batch.objects.create(project=project, name="first").pk,

@@ -1,0 +1,178 @@
+"""How long the reports of quality take with 100,000 annotations: `script/bench quality`.
+
+Fills a throw-away PostgreSQL with facts as three months of twenty people's work leave them, and
+prints the 95th percentile of each report. The limit is 300 ms.
+"""
+
+import argparse
+import os
+import sys
+import time
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+
+from tests.servers import Postgres, running
+
+PEOPLE, CATEGORIES, DAYS, BATCHES = 20, 20, 90, 10
+LIMIT_MS = 300
+ROUNDS = 20
+
+
+def fill(annotations: int) -> Any:
+    """A project with as many annotations, 5 regions each, a tenth of the images by two people."""
+    from django.utils import timezone
+
+    from annotations import models as m
+    from annotations.services import facts
+
+    random = np.random.default_rng(1)
+    owner = m.User.objects.create(username="owner")
+    people = m.User.objects.bulk_create(m.User(username=f"p{n}") for n in range(PEOPLE))
+    project = m.Project.objects.create(name="Big", kind="instance", created_by=owner)
+    m.Membership.objects.create(project=project, user=owner, role="owner")
+    categories = m.Category.objects.bulk_create(
+        m.Category(project=project, name=f"c{n}", color="#000000", export_id=n + 1)
+        for n in range(CATEGORIES)
+    )
+    batches = m.Batch.objects.bulk_create(
+        m.Batch(project=project, name=f"b{n}", order=n) for n in range(BATCHES)
+    )
+    file = m.StoredFile.objects.bulk_create(
+        m.StoredFile(sha256=f"{n:064d}", original="x", width=640, height=480, bytes=1)
+        for n in range(annotations)
+    )
+    images = m.Image.objects.bulk_create(
+        [
+            m.Image(
+                project=project,
+                file=one,
+                name="x",
+                width=640,
+                height=480,
+                batch=batches[n * BATCHES // annotations],
+            )
+            for n, one in enumerate(file)
+        ],
+        batch_size=5000,
+    )  # fmt: skip
+    start = timezone.now().date() - timedelta(days=DAYS)
+    made = m.Annotation.objects.bulk_create(
+        [
+            m.Annotation(
+                project=project, image=image, annotator=people[n % PEOPLE], status="submitted"
+            )
+            for n, image in enumerate(images)
+        ],
+        batch_size=5000,
+    )
+    days = [start + timedelta(days=int(n * DAYS / annotations)) for n in range(annotations)]
+    work = m.WorkFact.objects.bulk_create(
+        [
+            m.WorkFact(
+                annotation=one,
+                project=project,
+                annotator=one.annotator,
+                batch=one.image.batch,
+                day=days[n],
+                seconds=60,
+                regions=5,
+                gold=n % 20 == 0,
+            )
+            for n, one in enumerate(made)
+        ],
+        batch_size=5000,
+    )
+    often = 1 / np.arange(1, CATEGORIES + 1)  # few categories are frequent, many are rare
+    origins = ["drawn", "accepted", "edited", "rejected", "unused"]
+    for first in range(0, annotations, 10_000):
+        rows = []
+        for one in work[first : first + 10_000]:
+            for origin in random.choice(origins, 5):
+                category = categories[int(random.choice(CATEGORIES, p=often / often.sum()))]
+                drawn = origin == "drawn"
+                rows.append(
+                    m.RegionFact(
+                        work=one,
+                        origin=origin,
+                        category=category,
+                        proposed=None if drawn else category,
+                        model="" if drawn else "sam",
+                        model_version="" if drawn else "v2" if one.day.month % 2 else "v1",
+                        seconds=12,
+                        area=900,
+                        iou=None if drawn else 0.9,
+                        gold="right" if one.gold else "",
+                        truth=category if one.gold else None,
+                        gold_iou=0.8 if one.gold else None,
+                    )
+                )
+        m.RegionFact.objects.bulk_create(rows, batch_size=5000)
+    pairs = [
+        m.PairFact(
+            project=project, image=images[n], batch=images[n].batch, day=days[n],
+            first=people[n % PEOPLE], second=people[(n + 1) % PEOPLE],
+            first_category=categories[n % CATEGORIES],
+            second_category=categories[(n * k) % CATEGORIES],
+            objects_found=2, object_weight=2, pixels=1000, pixel_weight=1000, ious=1.6,
+        )
+        for n in range(0, annotations, 10) for k in (1, 1, 7)
+    ]  # fmt: skip
+    m.PairFact.objects.bulk_create(pairs, batch_size=5000)
+    facts.sum_up_project(project)
+    return owner, project
+
+
+def measure(annotations: int) -> bool:
+    from django.core.management import call_command
+    from django.db import connection
+    from django.utils import timezone
+
+    from annotations.models import RegionDay, WorkDay
+    from annotations.selectors import quality
+
+    call_command("migrate", verbosity=0)
+    began = time.perf_counter()
+    owner, project = fill(annotations)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+    sums = RegionDay.objects.count() + WorkDay.objects.count()
+    print(f"{annotations} annotations, {sums} sums, filled in {time.perf_counter() - began:.0f} s")
+    recent = quality.Filter(start=timezone.now().date() - timedelta(days=30))
+    slow = []
+    for name in quality.REPORTS:
+        for label, wanted in (("all", quality.Filter()), ("30 days", recent)):
+            times = []
+            for _ in range(ROUNDS):
+                began = time.perf_counter()
+                quality.report(owner, project, name, wanted)
+                times.append(1000 * (time.perf_counter() - began))
+            p95 = float(np.percentile(times, 95))
+            print(f"{name:18} {label:8} median {np.median(times):6.1f} ms   p95 {p95:6.1f} ms")
+            slow += [name] if p95 > LIMIT_MS else []
+    print("Too slow: " + ", ".join(slow) if slow else f"All within {LIMIT_MS} ms")
+    return not slow
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--annotations", type=int, default=100_000)
+    options = parser.parse_args()
+    with running(Postgres) as server:
+        os.environ |= {
+            "DATABASE_URL": server.url,
+            "DEBUG": "0",
+            "SECRET_KEY": "x" * 50,
+            "READ_DOTENV": "0",
+            "ALLOWED_HOSTS": "localhost",
+            "DJANGO_SETTINGS_MODULE": "labeler.settings",
+        }
+        import django
+
+        django.setup()
+        return 0 if measure(options.annotations) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
