@@ -88,7 +88,8 @@ def fill(annotations: int) -> Any:
     origins = ["drawn", "accepted", "edited", "rejected", "unused"]
     for first in range(0, annotations, 10_000):
         rows = []
-        for one in work[first : first + 10_000]:
+        part = slice(first, first + 10_000)
+        for one, day in zip(work[part], days[part], strict=True):
             for origin in random.choice(origins, 5):
                 category = categories[int(random.choice(CATEGORIES, p=often / often.sum()))]
                 drawn = origin == "drawn"
@@ -99,7 +100,7 @@ def fill(annotations: int) -> Any:
                         category=category,
                         proposed=None if drawn else category,
                         model="" if drawn else "sam",
-                        model_version="" if drawn else "v2" if one.day.month % 2 else "v1",
+                        model_version="" if drawn else "v2" if day.month % 2 else "v1",
                         seconds=12,
                         area=900,
                         iou=None if drawn else 0.9,

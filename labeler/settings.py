@@ -268,6 +268,9 @@ SPECTACULAR_SETTINGS = {
         "LeasePurpose": "annotations.models.Lease.Purpose",
         "LeaseState": "annotations.models.Lease.State",
         "ReviewRule": "annotations.models.ReviewRule",
+        "SkipReason": "annotations.models.Lease.Reason",
+        "SuspicionReason": "annotations.models.Suspicion.Reason",
+        "SuspicionVerdict": "annotations.models.Suspicion.Verdict",
         "ModelState": "inference.models.ModelVersion.State",
     },
 }

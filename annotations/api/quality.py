@@ -63,7 +63,7 @@ class ForecastSerializer(serializers.Serializer):
     late = serializers.DateField(allow_null=True)
 
 
-class AcceptedSerializer(serializers.Serializer):
+class AcceptedProposalSerializer(serializers.Serializer):
     id = serializers.IntegerField()
     region = serializers.UUIDField(source="uuid")
     image = serializers.IntegerField()
@@ -198,13 +198,15 @@ class Forecast(View):
 
 
 class Accepted(View):
-    @endpoint(query=AcceptedQuery, replies=page_of(AcceptedSerializer))
+    @endpoint(query=AcceptedQuery, replies=page_of(AcceptedProposalSerializer))
     def get(self, request: Request, pk: int) -> Response:
         """Each region that was accepted from a proposal, and what it took. Managers only."""
         project = find(Project.objects.all(), request.user, pk=pk)
         rows = quality.accepted_proposals(request.user, project, wanted_by(project, self.query))
         found, after = page(rows, self.query)
-        return Response({"results": AcceptedSerializer(found, many=True).data, "next": after})
+        return Response(
+            {"results": AcceptedProposalSerializer(found, many=True).data, "next": after}
+        )
 
 
 class GoldImages(View):

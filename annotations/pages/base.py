@@ -31,6 +31,7 @@ TABS = [
     ("models:prelabel", "Pre-label", Role.MANAGER),
     ("pages:work", "Work", Role.ANNOTATOR),
     ("pages:review", "Review", Role.REVIEWER),
+    ("pages:quality", "Quality", Role.ANNOTATOR),
     ("pages:releases", "Releases", Role.REVIEWER),
     ("pages:export", "Export", Role.MANAGER),
     ("pages:import", "Import", Role.MANAGER),

@@ -11,6 +11,7 @@ from annotations.pages import (
     jobs,
     members,
     projects,
+    quality,
     releases,
     reviews,
     settings,
@@ -99,6 +100,25 @@ urlpatterns = [
         reviews.accept_unsampled,
         name="accept_unsampled",
     ),
+    path("projects/<int:project_id>/quality", quality.overview, name="quality"),
+    path("projects/<int:project_id>/quality/models", quality.models, name="quality_models"),
+    path(
+        "projects/<int:project_id>/quality/agreement", quality.agreement, name="quality_agreement"
+    ),
+    path("projects/<int:project_id>/quality/gold", quality.gold_images, name="quality_gold"),
+    path(
+        "projects/<int:project_id>/quality/gold/<int:gold_id>/remove",
+        quality.remove_gold,
+        name="remove_gold",
+    ),
+    path("projects/<int:project_id>/quality/consensus", quality.consensus, name="make_consensus"),
+    path("projects/<int:project_id>/quality/suspects", quality.suspects, name="quality_suspects"),
+    path(
+        "projects/<int:project_id>/quality/suspects/<int:suspicion_id>",
+        quality.judge,
+        name="judge_suspicion",
+    ),
+    path("releases/<int:release_id>/quality", quality.release, name="release_quality"),
     path("projects/<int:project_id>/releases", releases.list_releases, name="releases"),
     path("releases/<int:release_id>", releases.one, name="release"),
     path("releases/<int:release_id>/diff", releases.difference, name="release_diff"),
@@ -109,6 +129,7 @@ urlpatterns = [
     path("projects/<int:project_id>/jobs", jobs.jobs, name="jobs"),
     path("jobs/<int:job_id>", jobs.job, name="job"),
     path("jobs/<int:job_id>/cancel", jobs.cancel, name="cancel_job"),
+    path("jobs/<int:job_id>/undo", quality.undo_consensus, name="undo_consensus"),
     path("jobs/<int:job_id>/retry", jobs.retry, name="retry_job"),
     path("images/<int:image_id>/edit", editor.edit, name="edit"),
 ]

@@ -174,14 +174,14 @@ def _scores(row: Row | None) -> Row:
     missing, extra = row.get("missing", 0), row.get("extra", 0)
     lost = (missing + extra) / 2 + wrong
     return {
-        "gold_objects": right + wrong + missing,
+        "gold_objects": int(right + wrong + missing),
         "iou": _ratio(row.get("iou_sum"), right),
         "dice": _ratio(row.get("dice_sum"), right),
         "boundary_iou": _ratio(row.get("boundary_sum"), right),
         "pq": _ratio(row.get("iou_sum"), right + lost),
-        "missing": missing,
-        "extra": extra,
-        "wrong": wrong,
+        "missing": int(missing),
+        "extra": int(extra),
+        "wrong": int(wrong),
     }
 
 
@@ -229,40 +229,45 @@ def _by_day(project: Project, wanted: Filter) -> Made:
 
 def _by_category(project: Project, wanted: Filter) -> Made:
     names = _category_names(project)
-    rows = (
+    cells = (
         _days(RegionDay, project, wanted)
-        .values("category")
+        .values("category", "truth", "origin", "gold")
         .annotate(
-            regions=Sum("count", filter=MADE, default=0),
-            pixels=Sum("area", filter=MADE, default=0.0),
-            **{name: total for name, total in SCORED.items() if name != "wrong"},
+            n=Sum("count"), pixels=Sum("area"), spent=Sum("seconds"),
+            iou_sum=Sum("gold_ious"), dice_sum=Sum("gold_dices"),
+            boundary_sum=Sum("gold_boundaries"),
         )
-    )
-    wrong = _days(RegionDay, project, wanted).filter(gold=Gold.WRONG)
-    lost = dict(wrong.values_list("truth").annotate(Sum("count")))
-    invented = dict(wrong.values_list("category").annotate(Sum("count")))
-    found = {row["category"]: row for row in rows}
-    total = sum(row["regions"] for row in found.values())
-    seconds = _by_hand(project, wanted)
-    made = []
+    )  # fmt: skip
+    sums: dict[int | None, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for cell in cells:
+        one = sums[cell["category"]]
+        one[cell["gold"]] += cell["n"]
+        if cell["origin"] in (Origin.DRAWN, Origin.ACCEPTED, Origin.EDITED):
+            one["regions"] += cell["n"]
+            one["pixels"] += cell["pixels"]
+        if cell["origin"] == Origin.DRAWN and cell["spent"]:
+            one["drawn"] += cell["n"]
+            one["spent"] += cell["spent"]
+        if cell["gold"] == Gold.RIGHT:
+            for name in ("iou_sum", "dice_sum", "boundary_sum"):
+                one[name] += cell[name]
+        if cell["gold"] == Gold.WRONG:
+            sums[cell["truth"]]["lost"] += cell["n"]
+    total = sum(one["regions"] for one in sums.values())
+    rows = []
     for pk, name in names.items():
-        row = found.get(pk, {})
-        # To this category, another's wrong name is an extra object, and its own a missing one.
-        mistaken = (lost.get(pk, 0) + invented.get(pk, 0)) / 2
-        scores = _scores(row)
-        scores["wrong"] = lost.get(pk, 0)
-        scores["gold_objects"] += scores["wrong"]
-        scores["pq"] = _ratio(
-            row.get("iou_sum", 0.0),
-            row.get("right", 0) + (row.get("missing", 0) + row.get("extra", 0)) / 2 + mistaken,
-        )
-        made.append(
+        one = sums[pk]
+        # To a category, what got another's name is a missing object, and what took it an extra one.
+        errors = one["missing"] + one["extra"] + one["lost"] + one["wrong"]
+        scores = _scores({**one, "wrong": one["lost"]})
+        scores["pq"] = _ratio(one["iou_sum"], one["right"] + errors / 2)
+        rows.append(
             {
                 "category": name,
-                "regions": row.get("regions", 0),
-                "share": _ratio(row.get("regions", 0), total),
-                "pixels": row.get("pixels", 0.0),
-                "by_hand": seconds.get(pk),
+                "regions": int(one["regions"]),
+                "share": _ratio(one["regions"], total),
+                "pixels": one["pixels"],
+                "by_hand": _ratio(one["spent"], one["drawn"]),
                 **scores,
             }
         )
@@ -274,7 +279,7 @@ def _by_category(project: Project, wanted: Filter) -> Made:
         Column("by_hand", "By hand", "seconds"),
         *SCORES,
     ]
-    return columns, made
+    return columns, rows
 
 
 def _category_names(project: Project) -> dict[int, str]:
@@ -292,7 +297,8 @@ def _model_confusion(project: Project, wanted: Filter) -> Made:
 
 
 def _crossed(project: Project, rows: QuerySet[Any], first: str, title: str, other: str) -> Made:
-    names: dict[int | None, str] = {**_category_names(project), None: "(nothing)"}
+    names: dict[Any, str] = {**_category_names(project)}
+    names[None] = "(nothing)"
     missing = Q(gold=Gold.MISSING)
     tally: dict[tuple[Any, Any], int] = defaultdict(int)
     counted = rows.values(first, "category").annotate(
@@ -314,36 +320,28 @@ def _crossed(project: Project, rows: QuerySet[Any], first: str, title: str, othe
 # --- models against people ------------------------------------------------------------------------
 
 
-def _by_hand(project: Project, wanted: Filter) -> dict[int | None, float]:
+def _by_hand(rows: Iterable[Row]) -> dict[int | None, float]:
     """Mean seconds of a region drawn by hand, by category; None: of all categories."""
-    rows = _days(RegionDay, project, replace(wanted, category=None))
-    rows = rows.filter(origin=Origin.DRAWN, seconds__gt=0)
-    found = {
-        pk: (count, seconds)
-        for pk, count, seconds in rows.values_list("category").annotate(
-            Sum("count"), Sum("seconds")
-        )
-    }
-    total = [sum(values) for values in zip(*found.values(), strict=True)] if found else [0, 0.0]
-    means: dict[int | None, float] = {
-        pk: seconds / count for pk, (count, seconds) in found.items() if count >= MIN_DRAWN
-    }
-    if total[0] >= MIN_DRAWN:
-        means[None] = total[1] / total[0]
-    return means
+    drawn: dict[int | None, list[float]] = defaultdict(lambda: [0, 0.0])
+    for row in rows:
+        if row["origin"] == Origin.DRAWN and row["spent"]:
+            for key in (row["category"], None):
+                drawn[key][0] += row["n"]
+                drawn[key][1] += row["spent"]
+    return {key: spent / n for key, (n, spent) in drawn.items() if n >= MIN_DRAWN}
 
 
 def _models_by(project: Project, wanted: Filter, *keys: str, saved: bool = True) -> list[Row]:
     """Rates and, if asked, time saved, grouped by model, version and `keys`."""
     groups = ("model", "model_version", *keys)
-    fine = [*groups, "category", "origin"] if saved else [*groups, "origin"]
-    rows = (
+    fine = {*groups, "category", "origin"} if saved else {*groups, "origin"}
+    rows = list(
         _days(RegionDay, project, wanted)
-        .exclude(model="")
         .values(*fine)
         .annotate(n=Sum("count"), spent=Sum("seconds"), iou=Sum("ious"), px=Sum("pixels_changed"))
     )
-    hand = _by_hand(project, wanted) if saved else {}
+    hand = _by_hand(rows) if saved else {}
+    rows = [row for row in rows if row["model"]]
     sums: dict[tuple[Any, ...], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for row in rows:
         one = sums[tuple(row[key] for key in groups)]

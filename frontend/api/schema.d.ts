@@ -263,6 +263,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/gold/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description The image is an ordinary one again. Managers only; to others there is no gold. */
+        delete: operations["one_gold_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{id}": {
         parameters: {
             query?: never;
@@ -519,6 +536,23 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/predictions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Removes what a consensus job proposed; regions accepted from it stay. Managers only. */
+        delete: operations["consensus_undone_delete"];
         options?: never;
         head?: never;
         patch?: never;
@@ -821,6 +855,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/consensus": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Queue a proposal of what several people say together. Managers only. */
+        post: operations["consensus_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{id}/exports": {
         parameters: {
             query?: never;
@@ -832,6 +883,24 @@ export interface paths {
         put?: never;
         /** @description Queue an export. Managers only. */
         post: operations["exports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/gold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The images whose truth is known. Managers only. */
+        get: operations["gold_images_get"];
+        put?: never;
+        /** @description Makes approved annotations the truth of their images. Managers only. */
+        post: operations["gold_images_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -982,6 +1051,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/quality/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description A report, as JSON or CSV. Managers see everybody, others their own numbers. */
+        get: operations["report_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/quality/accepted": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Each region that was accepted from a proposal, and what it took. Managers only. */
+        get: operations["accepted_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/quality/forecast": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description When all images are submitted, at the pace of the last two weeks. Managers only. */
+        get: operations["forecast_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{id}/releases": {
         parameters: {
             query?: never;
@@ -1016,6 +1136,24 @@ export interface paths {
         head?: never;
         /** @description Managers only. */
         patch: operations["rules_patch"];
+        trace?: never;
+    };
+    "/api/projects/{id}/suspicions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The most suspicious labels first. Reviewers and above. */
+        get: operations["suspicions_get"];
+        put?: never;
+        /** @description Queue a search through everything submitted or approved. Reviewers and above. */
+        post: operations["suspicions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
         trace?: never;
     };
     "/api/releases/{id}": {
@@ -1070,6 +1208,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/suspicions/{id}/picture": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description WebP of the place, at most 320 pixels, with its outline. */
+        get: operations["suspicion_picture_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/suspicions/{id}/verdict": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description right, wrong (sends back, or reopens what was approved) or skip. Reviewers and above. */
+        post: operations["judgement_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokens": {
         parameters: {
             query?: never;
@@ -1112,6 +1284,28 @@ export interface components {
         Accepted: {
             /** @description How many. */
             approved: number;
+        };
+        AcceptedProposal: {
+            id: number;
+            /** Format: uuid */
+            region: string;
+            image: number;
+            person: string;
+            /** Format: date */
+            day: string;
+            model: string;
+            model_version: string;
+            proposed: number | null;
+            category: number;
+            readonly edited: boolean;
+            /**
+             * Format: double
+             * @description Of the proposal and what was made of it.
+             */
+            iou: number;
+            pixels_changed: number;
+            /** Format: double */
+            seconds: number;
         };
         Annotation: {
             id: number;
@@ -1273,6 +1467,31 @@ export interface components {
             before: string;
             regions: components["schemas"]["Numbers"];
         };
+        Column: {
+            name: string;
+            title: string;
+            /**
+             * @description percent and score are 0…1.
+             *
+             *     * `text` - text
+             *     * `number` - number
+             *     * `percent` - percent
+             *     * `seconds` - seconds
+             *     * `hours` - hours
+             *     * `score` - score
+             */
+            kind: components["schemas"]["ColumnKindEnum"];
+        };
+        /**
+         * @description * `text` - text
+         *     * `number` - number
+         *     * `percent` - percent
+         *     * `seconds` - seconds
+         *     * `hours` - hours
+         *     * `score` - score
+         * @enum {string}
+         */
+        ColumnKindEnum: "text" | "number" | "percent" | "seconds" | "hours" | "score";
         Comment: {
             id: number;
             text: string;
@@ -1410,6 +1629,18 @@ export interface components {
             /** @description What to do about it. */
             hint: string;
         };
+        Forecast: {
+            /** @description Images that are not submitted yet. */
+            left: number;
+            /** Format: double */
+            per_day: number;
+            /** Format: date */
+            end: string | null;
+            /** Format: date */
+            early: string | null;
+            /** Format: date */
+            late: string | null;
+        };
         Format: {
             name: string;
             title: string;
@@ -1418,6 +1649,18 @@ export interface components {
             /** @description Of projects it suits. */
             kinds: components["schemas"]["ProjectKind"][];
             note: string;
+        };
+        Gold: {
+            id: number;
+            image: number;
+            name: string;
+            /** @description An annotation. */
+            truth: number;
+            /** Format: date-time */
+            created_at: string;
+        };
+        GoldList: {
+            results: components["schemas"]["Gold"][];
         };
         Image: {
             id: number;
@@ -1520,6 +1763,16 @@ export interface components {
          * @enum {string}
          */
         JobState: "queued" | "running" | "done" | "failed" | "cancelled";
+        JudgementRequest: {
+            verdict: components["schemas"]["JudgementVerdictEnum"];
+        };
+        /**
+         * @description * `right` - right
+         *     * `wrong` - wrong
+         *     * `skip` - skip
+         * @enum {string}
+         */
+        JudgementVerdictEnum: "right" | "wrong" | "skip";
         /** @description What one has, and until when without a heartbeat. */
         Lease: {
             id: number;
@@ -1549,7 +1802,7 @@ export interface components {
             until: string;
             /** Format: date-time */
             ended_at?: string | null;
-            reason?: components["schemas"]["ReasonEnum"] | components["schemas"]["BlankEnum"];
+            reason?: components["schemas"]["SkipReason"] | components["schemas"]["BlankEnum"];
             /** @description Why it was skipped. */
             note?: string;
         };
@@ -1585,6 +1838,13 @@ export interface components {
             /** Format: date-time */
             readonly created_at: string;
         };
+        /**
+         * @description * `majority` - majority
+         *     * `staple` - staple
+         *     * `instances` - instances
+         * @enum {string}
+         */
+        MethodEnum: "majority" | "staple" | "instances";
         Model: {
             id: number;
             name: string;
@@ -1654,6 +1914,13 @@ export interface components {
              */
             reply_to?: number | null;
         };
+        NewConsensusRequest: {
+            /** @default majority */
+            method: components["schemas"]["MethodEnum"];
+            images?: number[] | null;
+            /** @default 2 */
+            least: number;
+        };
         NewExportRequest: {
             format: string;
             /** @default approved */
@@ -1669,6 +1936,9 @@ export interface components {
             options?: {
                 [key: string]: unknown;
             };
+        };
+        NewGoldRequest: {
+            annotations: number[];
         };
         NewImportRequest: {
             format: string;
@@ -1725,6 +1995,10 @@ export interface components {
             deleted: boolean;
             /** Format: double */
             area: number;
+        };
+        PageOfAcceptedProposal: {
+            results: components["schemas"]["AcceptedProposal"][];
+            next: number | null;
         };
         PageOfAnnotationLine: {
             results: components["schemas"]["AnnotationLine"][];
@@ -1972,15 +2246,6 @@ export interface components {
             annotation: number | null;
             lease: components["schemas"]["Lease"] | null;
         };
-        /**
-         * @description * `unclear` - The guidelines do not say
-         *     * `bad_image` - The image is bad
-         *     * `too_hard` - Too hard for me
-         *     * `irrelevant` - Does not belong here
-         *     * `other` - Something else
-         * @enum {string}
-         */
-        ReasonEnum: "unclear" | "bad_image" | "too_hard" | "irrelevant" | "other";
         /** @description Either `mask` or `polygons`; the other one is null. `author`: who wrote last. */
         Region: {
             /** Format: uuid */
@@ -2071,6 +2336,15 @@ export interface components {
             regions: number;
             /** @description Pixels. */
             area: number;
+        };
+        Report: {
+            name: string;
+            title: string;
+            columns: components["schemas"]["Column"][];
+            /** @description By the columns' names; null: not known. */
+            rows: {
+                [key: string]: unknown;
+            }[];
         };
         /**
          * @description * `restore` - restore
@@ -2170,8 +2444,17 @@ export interface components {
             /** Format: double */
             seconds: number;
         };
+        /**
+         * @description * `unclear` - The guidelines do not say
+         *     * `bad_image` - The image is bad
+         *     * `too_hard` - Too hard for me
+         *     * `irrelevant` - Does not belong here
+         *     * `other` - Something else
+         * @enum {string}
+         */
+        SkipReason: "unclear" | "bad_image" | "too_hard" | "irrelevant" | "other";
         SkipRequest: {
-            reason: components["schemas"]["ReasonEnum"];
+            reason: components["schemas"]["SkipReason"];
             /** @default  */
             note: string;
         };
@@ -2187,6 +2470,39 @@ export interface components {
             hint: string;
             conflicts: components["schemas"]["Conflict"][];
         };
+        Suspicion: {
+            id: number;
+            image: number;
+            annotation: number;
+            /** Format: uuid */
+            region?: string | null;
+            category: number | null;
+            reason: components["schemas"]["SuspicionReason"];
+            detail: string;
+            /** Format: double */
+            score: number;
+            bbox: number[];
+            verdict: string;
+            judged_by?: string | null;
+        };
+        SuspicionList: {
+            results: components["schemas"]["Suspicion"][];
+        };
+        /**
+         * @description * `category` - Looks like another category
+         *     * `model` - A model disagrees
+         *     * `missed` - A model sees something here
+         *     * `size` - Odd size
+         *     * `shape` - Odd shape
+         *     * `position` - Odd place
+         *     * `colour` - Odd colour
+         *     * `sliver` - Sliver
+         *     * `gap` - Small holes
+         *     * `twice` - There twice
+         *     * `twin` - Its twin has another category
+         * @enum {string}
+         */
+        SuspicionReason: "category" | "model" | "missed" | "size" | "shape" | "position" | "colour" | "sliver" | "gap" | "twice" | "twin";
         /** @description Either `mask` or `polygons`; the other one is null. `author`: who wrote last. */
         TheirRegion: {
             /** Format: uuid */
@@ -2233,6 +2549,10 @@ export interface components {
          * @enum {string}
          */
         TypeEnum: "text" | "choice" | "number" | "checkbox";
+        Undone: {
+            /** @description Predictions. */
+            removed: number;
+        };
         UploadRequest: {
             /** @description Images, volumes, videos and zips; a name may hold its folder. */
             files: string[];
@@ -3744,6 +4064,58 @@ export interface operations {
             };
         };
     };
+    one_gold_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     one_image_get: {
         parameters: {
             query?: never;
@@ -4710,6 +5082,67 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    consensus_undone_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Undone"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6120,6 +6553,74 @@ export interface operations {
             };
         };
     };
+    consensus_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key again is the same job. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewConsensusRequest"];
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     exports_post: {
         parameters: {
             query?: never;
@@ -6171,6 +6672,124 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    gold_images_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoldList"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    gold_images_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGoldRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GoldList"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -6963,6 +7582,192 @@ export interface operations {
             };
         };
     };
+    report_get: {
+        parameters: {
+            query?: {
+                batch?: number;
+                category?: number;
+                /** @description Last day. */
+                end?: string;
+                /**
+                 * @description * `json` - json
+                 *     * `csv` - csv
+                 */
+                form?: "json" | "csv";
+                /** @description A username. */
+                person?: string;
+                /** @description First day of submission, UTC. */
+                start?: string;
+            };
+            header?: never;
+            path: {
+                id: number;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Report"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    accepted_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                batch?: number;
+                category?: number;
+                /** @description Last day. */
+                end?: string;
+                limit?: number;
+                /** @description A username. */
+                person?: string;
+                /** @description First day of submission, UTC. */
+                start?: string;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfAcceptedProposal"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    forecast_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Forecast"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     releases_get: {
         parameters: {
             query?: {
@@ -7164,6 +7969,136 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Rules"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    suspicions_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /**
+                 * @description * `` -
+                 *     * `category` - category
+                 *     * `model` - model
+                 *     * `missed` - missed
+                 *     * `size` - size
+                 *     * `shape` - shape
+                 *     * `position` - position
+                 *     * `colour` - colour
+                 *     * `sliver` - sliver
+                 *     * `gap` - gap
+                 *     * `twice` - twice
+                 *     * `twin` - twin
+                 */
+                reason?: "" | "category" | "model" | "missed" | "size" | "shape" | "position" | "colour" | "sliver" | "gap" | "twice" | "twin";
+                /**
+                 * @description * `` -
+                 *     * `right` - right
+                 *     * `wrong` - wrong
+                 *     * `skip` - skip
+                 */
+                verdict?: "" | "right" | "wrong" | "skip";
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SuspicionList"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    suspicions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
                 };
             };
             400: {
@@ -7479,6 +8414,124 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    suspicion_picture_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/webp": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    judgement_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JudgementRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Suspicion"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -4,6 +4,7 @@ import "htmx.org";
 import "./site.css";
 import { confirmSubmits } from "./confirm";
 import { selectMany } from "./selection";
+import { judgeByKey } from "./suspects";
 import { followTheme } from "./theme";
 import { dismissToasts, toast } from "./toasts";
 import { setUpUploads } from "./upload";
@@ -16,6 +17,10 @@ selectMany();
 document
   .querySelector(".tabs [aria-current]")
   ?.scrollIntoView({ block: "nearest", inline: "center" });
+
+const suspects = document.querySelector<HTMLElement>("[data-suspects]");
+if (suspects) judgeByKey(suspects);
+document.querySelector("[data-print]")?.addEventListener("click", () => window.print());
 
 const dropzone = document.querySelector<HTMLElement>("[data-upload]");
 if (dropzone) setUpUploads(dropzone);

@@ -115,7 +115,7 @@ def test_consensus_is_a_proposal_and_touches_nobodys_work(project, three, manage
     run(consensus.start(manager, project, method=method))
     prediction = Prediction.objects.get()
     assert (prediction.model, prediction.model_version) == ("consensus", method)
-    found = {(p.category.name, p.area) for p in prediction.proposals.select_related("category")}
+    found = set(prediction.proposals.values_list("category__name", "area"))
     assert found == {("car", 100), ("car", 90)}  # of B what both have, with two people
     assert list(Region.objects.order_by("pk").values()) == before
 
