@@ -4,15 +4,11 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from annotations.models import Job, Project, Release
-
 
 class ModelQuerySet(models.QuerySet["ModelVersion"]):
     def visible_to(self, user) -> "ModelQuerySet":
         """Those of the installation, and those that one's projects trained."""
-        return self.filter(
-            Q(project=None) | Q(project__in=Project.objects.visible_to(user).values("pk"))
-        )
+        return self.filter(Q(project=None) | Q(project__memberships__user_id=user.pk or 0))
 
 
 class ModelVersion(models.Model):
@@ -41,7 +37,11 @@ class ModelVersion(models.Model):
     device = models.CharField(max_length=80, blank=True, help_text="Where a worker last loaded it.")
     metrics = models.JSONField(default=dict, help_text="Of a trained one: see evaluation.Quality.")
     project = models.ForeignKey(
-        Project, models.CASCADE, null=True, related_name="models", help_text="Which trained it."
+        "annotations.Project",
+        models.CASCADE,
+        null=True,
+        related_name="models",
+        help_text="Which trained it.",
     )
     current = models.BooleanField(default=False)
     parent = models.ForeignKey(
@@ -95,15 +95,15 @@ class TrainingRun(models.Model):
     from the checkpoint among the job's parameters, sees the same.
     """
 
-    project = models.ForeignKey(Project, models.CASCADE, related_name="trainings")
-    job = models.OneToOneField(Job, models.CASCADE, related_name="training")
+    project = models.ForeignKey("annotations.Project", models.CASCADE, related_name="trainings")
+    job = models.OneToOneField("annotations.Job", models.CASCADE, related_name="training")
     engine = models.CharField(max_length=40)
     options = models.JSONField(default=dict)
     seed = models.PositiveIntegerField(default=0)
     prelabel = models.BooleanField(default=True, help_text="Whether the rest is labeled after it.")
     stop = models.BooleanField(default=False, help_text="Stop early and keep the best.")
     parent = models.ForeignKey(ModelVersion, models.SET_NULL, null=True, related_name="+")
-    release = models.ForeignKey(Release, models.SET_NULL, null=True, related_name="+")
+    release = models.ForeignKey("annotations.Release", models.SET_NULL, null=True, related_name="+")
     release_sha256 = models.CharField(max_length=64, blank=True)
     images = models.JSONField(default=dict, help_text="How many: {train, validation, held_out}.")
     curve = models.JSONField(default=list, help_text="[{done, seconds, loss, score}], in order.")

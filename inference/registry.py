@@ -1,10 +1,20 @@
 """Engines by name. A new engine is one file in `engines/`, one line here and one test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal
 
 Role = Literal["detector", "prompt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A number that a training may be given: what it is unless said otherwise, and its bounds."""
+
+    default: float
+    least: float
+    most: float
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +32,7 @@ class EngineSpec:
     runs_in_web: bool = False
     trainer: str = ""
     trains: frozenset[str] = frozenset()
+    options: dict[str, Option] = field(default_factory=dict)
 
     def engine(self) -> Any:
         """The engine's class (see `engines.base`)."""
@@ -53,6 +64,26 @@ ENGINES: dict[str, EngineSpec] = {
         "Mask R-CNN",
         frozenset({"detector"}),
         min_score=0.5,
+        trainer="inference.engines.mask_rcnn_training.MaskRCNNTrainer",
+        trains=frozenset({"instance", "panoptic"}),
+        options={
+            "minutes": Option(8, 0.05, 24 * 60, "Minutes to learn"),
+            "side": Option(320, 64, 1333, "Shorter side of images, pixels"),
+            "batch": Option(2, 1, 64, "Images at a time"),
+            "channels": Option(96, 16, 256, "Width of a network from scratch"),
+        },
+    ),
+    "forest": EngineSpec(
+        "inference.engines.forest.Forest",
+        "Random forest",
+        frozenset({"detector"}),
+        needs_torch=False,
+        trainer="inference.engines.forest_training.ForestTrainer",
+        trains=frozenset({"semantic"}),
+        options={
+            "side": Option(320, 64, 1024, "Longer side of images, pixels"),
+            "trees": Option(48, 8, 400, "Trees"),
+        },
     ),
     "semantic": EngineSpec(
         "inference.engines.semantic.Semantic",

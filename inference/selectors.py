@@ -1,12 +1,18 @@
 """Reading models: what is installed, what may be used for what."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from django.db.models import Q, QuerySet
 
+from annotations.access import find, require
 from annotations.errors import NotFound, ServiceError
-from annotations.models import Project
-from inference.models import ModelVersion
+from annotations.imaging import overlay
+from annotations.models import Image, Project
+from annotations.models.projects import Role as ProjectRole
+from annotations.records import Geometry, RegionRecord
+from annotations.selectors.releases import snapshot, thumbnail
+from inference.models import ModelVersion, TrainingQuerySet, TrainingRun
 from inference.registry import ENGINES, Role
 
 State = ModelVersion.State
@@ -86,3 +92,61 @@ def _strength(model: ModelVersion) -> tuple[int, float, str]:
     if model.current:
         rank = -1
     return rank, -float(model.config.get("parameters", 0)), model.name
+
+
+# --- what projects train --------------------------------------------------------------------------
+
+
+def current_model(project: Project) -> ModelVersion | None:
+    """The model that the project trained and uses."""
+    return ModelVersion.objects.filter(project=project, current=True).first()
+
+
+def list_trainings(user, project: Project) -> TrainingQuerySet:
+    """The project's trainings, the newest first. Managers only."""
+    require(user, project, ProjectRole.MANAGER)
+    rows = TrainingRun.objects.filter(project=project)
+    return rows.select_related("job", "model", "created_by")
+
+
+def get_training(user, pk: int) -> TrainingRun:
+    """A training of a project that `user` manages; or NotFound, Forbidden."""
+    training = find(TrainingRun.objects.select_related("project", "job", "model"), user, pk=pk)
+    require(user, training.project_id, ProjectRole.MANAGER)
+    return training
+
+
+def get_trained(user, pk: int) -> ModelVersion:
+    """A model that a project of `user` trained or was given; or NotFound, Forbidden."""
+    rows = ModelVersion.objects.filter(project__isnull=False).select_related("project")
+    model = find(rows, user, pk=pk)
+    assert model.project_id
+    require(user, model.project_id, ProjectRole.MANAGER)
+    return model
+
+
+def next_to_learn(project: Project, count: int) -> QuerySet[Image]:
+    """The images that a model wants labeled first, each with its reason."""
+    rows = Image.objects.filter(project=project, status=Image.Status.NEW).exclude(reason="")
+    return rows.order_by("-priority", "pk")[:count]
+
+
+def example_picture(training: TrainingRun, image: int, *, truth: bool) -> bytes:
+    """WebP of a held-out image (its id in exports) of the examples, with its regions or those that
+    the new model found. NotFound."""
+    example = next((one for one in training.examples if one["image"] == image), None)
+    release = training.release
+    found = snapshot(release).image(image) if release and example else None
+    if release is None or example is None or found is None:
+        raise NotFound("picture")
+    sha256, record = found
+    if not truth:
+        size = (record.height, record.width)
+        regions = (
+            RegionRecord(category, Geometry(size, counts=counts), id=number)
+            for number, (category, counts, _) in enumerate(example["regions"], 1)
+        )
+        record = replace(record, regions=tuple(regions))
+    colors = {count["id"]: count["color"] for count in release.counts}
+    strong = [region.id for region in record.regions if region.id]
+    return overlay.draw(record, thumbnail(sha256), colors, strong)

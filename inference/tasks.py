@@ -6,12 +6,17 @@ from celery import shared_task
 from celery.signals import worker_ready
 
 from annotations.services import jobs
-from inference.services import prelabel, prompting, weights
+from inference.services import prelabel, prompting, training, weights
 
 
 @shared_task
 def run_prelabel(job_id: int) -> None:
     jobs.run(job_id, prelabel.run_prelabel)
+
+
+@shared_task
+def run_train(job_id: int) -> None:
+    jobs.run(job_id, training.run_train)
 
 
 @shared_task(ignore_result=False, acks_late=False)

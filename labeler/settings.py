@@ -135,6 +135,8 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = 4 * 2**20
 MAX_IMAGE_BYTES = env.int("MAX_IMAGE_BYTES", default=200 * 2**20)
 MAX_IMAGE_PIXELS = env.int("MAX_IMAGE_PIXELS", default=100_000_000)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=4 * 2**30)
+# Of torch files, SHA-256 of those that managers may give to their projects; safetensors all may.
+ALLOWED_WEIGHTS = env.list("ALLOWED_WEIGHTS", default=[])
 EMBEDDINGS_BYTES = env.int("EMBEDDINGS_BYTES", default=20 * 2**30)
 
 # --- files --------------------------------------------------------------------------------------
@@ -234,6 +236,7 @@ JOB_TASKS = {
     "consensus": ("annotations.tasks.run_consensus", "io"),
     "suspects": ("annotations.tasks.run_suspects", "io"),
     "prelabel": ("inference.tasks.run_prelabel", "batch"),
+    "train": ("inference.tasks.run_train", "batch"),
 }
 JOB_LEASE_SECONDS = env.int("JOB_LEASE_SECONDS", default=60)
 JOB_MAX_ATTEMPTS = 3

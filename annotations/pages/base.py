@@ -29,6 +29,7 @@ TABS = [
     ("pages:project", "Images", Role.ANNOTATOR),
     ("pages:upload", "Upload", Role.MANAGER),
     ("models:prelabel", "Pre-label", Role.MANAGER),
+    ("models:learning", "Models learn", Role.MANAGER),
     ("pages:work", "Work", Role.ANNOTATOR),
     ("pages:review", "Review", Role.REVIEWER),
     ("pages:quality", "Quality", Role.ANNOTATOR),

@@ -201,10 +201,11 @@ def picture(release: Release, other: Release, image: int) -> bytes:
     sha256, record = mine
     strong = changed_regions(theirs[1] if theirs else None, record)
     colors = {count["id"]: count["color"] for count in release.counts}
-    return overlay.draw(record, _thumbnail(sha256), colors, strong)
+    return overlay.draw(record, thumbnail(sha256), colors, strong)
 
 
-def _thumbnail(sha256: str) -> bytes | None:
+def thumbnail(sha256: str) -> bytes | None:
+    """The small picture of a content, None where it is gone."""
     file = StoredFile.objects.filter(sha256=sha256).first()
     if file is None or not default_storage.exists(file.thumbnail):
         return None

@@ -30,7 +30,9 @@ class ModelSerializer(serializers.Serializer):
         child=serializers.CharField(), help_text="Empty: it names no classes."
     )
     min_score = serializers.FloatField(help_text="What pre-labeling uses where nothing is said.")
-    metrics = serializers.JSONField()
+    metrics = serializers.JSONField(help_text="On held-out images, of one that was trained here.")
+    project = serializers.IntegerField(allow_null=True, help_text="The only one that may use it.")
+    current = serializers.BooleanField(help_text="The one that its project uses.")
 
 
 class ModelsSerializer(serializers.Serializer):
@@ -42,11 +44,11 @@ class Models(View):
     @endpoint(replies=ModelsSerializer)
     def get(self, request: Request) -> Response:
         """Every model, by name."""
-        found = [_shown(model) for model in list_models(request.user)]
+        found = [shown(model) for model in list_models(request.user)]
         return Response({"results": found, "next": None})
 
 
-def _shown(model: ModelVersion) -> dict[str, Any]:
+def shown(model: ModelVersion) -> dict[str, Any]:
     spec = ENGINES[model.engine]
     return {
         "id": model.pk,
@@ -61,6 +63,8 @@ def _shown(model: ModelVersion) -> dict[str, Any]:
         "classes": class_names(model),
         "min_score": spec.min_score,
         "metrics": model.metrics,
+        "project": model.project_id,
+        "current": model.current,
     }
 
 

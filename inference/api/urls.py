@@ -1,6 +1,6 @@
 """Routes."""
 
-from inference.api import decoders, embeddings, models, prelabel, segment
+from inference.api import decoders, embeddings, models, prelabel, segment, training
 
 urlpatterns = [
     *models.urlpatterns,
@@ -8,4 +8,5 @@ urlpatterns = [
     *prelabel.urlpatterns,
     *segment.urlpatterns,
     *embeddings.urlpatterns,
+    *training.urlpatterns,
 ]

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from torchvision.models import resnet
 from torchvision.models.detection import (
     MaskRCNN as Network,
 )
@@ -16,7 +17,12 @@ from torchvision.models.detection import (
     MaskRCNN_ResNet50_FPN_Weights,
     maskrcnn_resnet50_fpn_v2,
 )
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor, resnet_fpn_backbone
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 from inference.engines import device, state
 from inference.engines.base import CropMask, Detection, Image, WeightsError, WeightsInfo
@@ -42,8 +48,8 @@ class MaskRCNN:
     @classmethod
     def inspect(cls, weights: Path) -> WeightsInfo:
         read = state.read(weights)
-        config = _shape(read.tensors)
-        state.load_strictly(_build(config), read, "torchvision's Mask R-CNN")
+        config = shape_of(read)
+        state.load_strictly(build(config), read, "torchvision's Mask R-CNN")
         return WeightsInfo(config, _categories(config["classes"], read.categories))
 
     @classmethod
@@ -51,7 +57,7 @@ class MaskRCNN:
         if weights is None:
             raise WeightsError("Mask R-CNN needs weights.")
         read = state.read(weights)
-        model = _build(_shape(read.tensors))
+        model = build(shape_of(read))
         state.load_strictly(model, read, "torchvision's Mask R-CNN")
         return cls(model)
 
@@ -94,9 +100,14 @@ def _categories(classes: int, given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"class {number}" for number in range(1, classes))
 
 
-def _shape(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
-    """Backbone, version and number of classes (with the background), read off the weights."""
+def shape_of(read: state.State) -> dict[str, Any]:
+    """Backbone, version, number of classes (with the background) and widths of the heads, read off
+    the weights; the size of images and of the smallest anchors, which trained files tell."""
+    tensors = read.tensors
     try:
+        side, anchor = int(read.about.get("side", 0)), int(read.about.get("anchor", 32))
+        if not (side == 0 or 32 <= side <= 4096) or not 1 <= anchor <= 1024:
+            raise WeightsError(NOT_IT)
         classes = tensors["roi_heads.box_predictor.cls_score.weight"].shape[0]
         blocks = tuple(
             sum(f"backbone.body.layer{layer}.{i}.conv1.weight" in tensors for i in range(50))
@@ -104,10 +115,12 @@ def _shape(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
         )
         kind = "bottleneck" if "backbone.body.layer1.0.conv3.weight" in tensors else "basic"
         backbone = RESNETS[kind, blocks]
-    except (KeyError, IndexError):
+        newer = "roi_heads.box_head.0.0.weight" in tensors
+        channels = int(tensors["backbone.fpn.inner_blocks.0.0.weight"].shape[0])
+        hidden = 1024 if newer else int(tensors["roi_heads.box_head.fc6.weight"].shape[0])
+    except (KeyError, IndexError, ValueError):
         raise WeightsError(NOT_IT) from None
-    newer = "roi_heads.box_head.0.0.weight" in tensors
-    if newer and backbone != "resnet50":
+    if (newer and backbone != "resnet50") or not 8 <= channels <= 1024 or not 8 <= hidden <= 8192:
         raise WeightsError(NOT_IT)
     return {
         "variant": f"{backbone}{' v2' if newer else ''}",
@@ -115,13 +128,41 @@ def _shape(tensors: dict[str, torch.Tensor]) -> dict[str, Any]:
         "backbone": backbone,
         "version": 2 if newer else 1,
         "classes": int(classes),
+        "channels": channels,
+        "hidden": hidden,
+        "side": side,
+        "anchor": anchor,
     }
 
 
-def _build(config: dict[str, Any]) -> torch.nn.Module:
+def build(config: dict[str, Any], *, norm: Any = FrozenBatchNorm2d) -> torch.nn.Module:
+    """The network of `shape_of`, not yet trained. With `channels` other than the official 256 it is
+    a slim one: the heads are as narrow as the pyramid."""
+    size = {"min_size": config["side"], "max_size": 2 * config["side"]} if config["side"] else {}
     if config["version"] == 2:
         return maskrcnn_resnet50_fpn_v2(
-            weights=None, weights_backbone=None, num_classes=config["classes"]
+            weights=None, weights_backbone=None, num_classes=config["classes"], **size
         )
-    backbone = resnet_fpn_backbone(backbone_name=config["backbone"], weights=None)
-    return Network(backbone, num_classes=config["classes"])
+    if config["channels"] == 256 and norm is FrozenBatchNorm2d:
+        backbone = resnet_fpn_backbone(backbone_name=config["backbone"], weights=None)
+    else:
+        body = getattr(resnet, config["backbone"])(weights=None, norm_layer=norm)
+        backbone = _resnet_fpn_extractor(body, 5)
+        wide = [body.inplanes // 2**level for level in (3, 2, 1, 0)]
+        backbone.fpn = FeaturePyramidNetwork(
+            wide, config["channels"], extra_blocks=LastLevelMaxPool()
+        )
+        backbone.out_channels = config["channels"]
+    sizes = tuple((config["anchor"] * 2**level,) for level in range(5))
+    anchors = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * 5)
+    if config["channels"] == 256:
+        return Network(backbone, config["classes"], rpn_anchor_generator=anchors, **size)
+    return Network(
+        backbone,
+        rpn_anchor_generator=anchors,
+        box_head=TwoMLPHead(config["channels"] * 7**2, config["hidden"]),
+        box_predictor=FastRCNNPredictor(config["hidden"], config["classes"]),
+        mask_head=MaskRCNNHeads(config["channels"], (config["channels"],) * 2, 1),
+        mask_predictor=MaskRCNNPredictor(config["channels"], config["channels"], config["classes"]),
+        **size,
+    )

@@ -3,7 +3,7 @@
 import pickle
 import pickletools
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,12 @@ CALLS = {"GLOBAL", "STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "REDUCE
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """A state dict on the CPU, and the class names that its file holds (empty: none)."""
+    """A state dict on the CPU, the class names that its file holds (empty: none), and what else a
+    safetensors file says of itself."""
 
     tensors: dict[str, torch.Tensor]
     categories: tuple[str, ...] = ()
+    about: dict[str, str] = field(default_factory=dict)
 
 
 def read(path: Path) -> State:
@@ -66,11 +68,12 @@ def _calls(path: Path) -> bool:
 def _safetensors(path: Path) -> State:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            names = (file.metadata() or {}).get("categories", "")
+            about = dict(file.metadata() or {})
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError):
         raise WeightsError("The file is no safetensors file, or only a part of one.") from None
-    return State(tensors, tuple(filter(None, names.split("\n"))))
+    names = about.get("categories", "")
+    return State(tensors, tuple(filter(None, names.split("\n"))), about)
 
 
 def _unwrapped(loaded: Any) -> State:

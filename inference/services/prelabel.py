@@ -25,7 +25,9 @@ from inference.engines.base import Image as Raster
 from inference.models import ModelVersion
 from inference.registry import ENGINES
 from inference.selectors import class_names, get_model, suggested_map
+from inference.services import ordering
 from inference.services.loading import engine_of
+from inference.services.ordering import FLOOR, uncertainty
 from inference.services.rasters import raster
 from inference.services.resolve import Found, resolve
 
@@ -47,9 +49,11 @@ def start_prelabel(
     category_map: dict[str, int] | None = None,
     min_score: float | None = None,
     max_proposals: int | None = None,
+    order: bool = False,
 ) -> Job:
     """Queue a run of `model` over the project's images. Managers only.
 
+    order: put what is left to label in the order in which the model would learn most from it.
     images: ids, None for all (with `status` where given). category_map: the model's class → the id
     of a category; None pairs equal names. min_score None: what suits the engine. The same run
     asked again while it is queued or running is the same job. ServiceError 400 names what is wrong.
@@ -63,6 +67,7 @@ def start_prelabel(
         "category_map": _category_map(project, model, category_map),
         "min_score": ENGINES[model.engine].min_score if min_score is None else min_score,
         "max_proposals": max_proposals or MAX_PROPOSALS,
+        **({"order": True} if order else {}),
     }
     ids = _images(project, images, status)
     asked = json.dumps([params, ids], sort_keys=True).encode()
@@ -186,7 +191,9 @@ def _outcomes(engine: Detector, rasters: list[Raster], params: dict[str, Any]) -
     """One for each image. What fails together is tried again in halves, down to single images."""
     try:
         found = engine.detect(
-            rasters, min_score=params["min_score"], max_detections=params["max_proposals"]
+            rasters,
+            min_score=min(params["min_score"], FLOOR if params.get("order") else 1.0),
+            max_detections=params["max_proposals"],
         )
         return [*found]
     except OutOfMemoryError:
@@ -214,9 +221,13 @@ def _store(
     """One image's outcome, once, under the job's lease."""
     image = item.image
     found: list[Found] = []
+    doubt = None
     if not isinstance(outcome, str):
-        size = (image.height, image.width)
-        found = resolve(outcome, size=size, kind=run.job.project.kind, labels=labels)
+        size, project = (image.height, image.width), run.job.project
+        if run.job.params.get("order"):
+            doubt = uncertainty(outcome, exclusive=project.exclusive)
+            outcome = [one for one in outcome if one.score >= run.job.params["min_score"]]
+        found = resolve(outcome, size=size, kind=project.kind, labels=labels)
     with transaction.atomic():
         run.hold()
         if isinstance(outcome, str):
@@ -229,6 +240,7 @@ def _store(
                 "model": model.name,
                 "model_version": model.sha256 or model.engine,
                 "seconds": seconds,
+                "uncertainty": doubt,
             },
         )
         if made:
@@ -262,4 +274,13 @@ def _finish(run: JobRun) -> None:
     parts = [f"{total - bad} {'image' if total - bad == 1 else 'images'}", f"{proposals} proposals"]
     if bad:
         parts.append(f"{bad} failed")
-    run.finish(result, message=", ".join(parts))
+    ordered: list[ordering.Place] = []
+    if run.job.params.get("order"):
+        run.progress(total, message="Ordering what is left to label")
+        ordered = ordering.plan(run.job)
+        parts.append(f"{len(ordered)} put in order")
+    with transaction.atomic():
+        run.hold()
+        if ordered:
+            ordering.apply(run.job.project, ordered)
+        run.finish(result, message=", ".join(parts))

@@ -231,15 +231,15 @@ def refresh() -> list[ModelVersion]:
 def register(path: Path, name: str, sha256: str = "") -> ModelVersion:
     """The model of a file in the models folder, checked unless this very file was before."""
     model = ModelVersion.objects.filter(name=name).first() or ModelVersion(name=name)
-    stamp = _stamp(path)
-    checked = model.config.get("stamp") == stamp and model.state != State.MISSING
+    found = stamp(path)
+    checked = model.config.get("stamp") == found and model.state != State.MISSING
     same = model.weights == path.relative_to(settings.MODELS_DIR).as_posix()
     if checked and same and (not sha256 or sha256 == model.sha256):
         return model
     official = OFFICIAL.get(name)
     model.weights = path.relative_to(settings.MODELS_DIR).as_posix()
     model.sha256 = sha256 or _sha256(path, lambda *_: None)
-    model.config, model.categories, model.reason = {"stamp": stamp}, [], ""
+    model.config, model.categories, model.reason = {"stamp": found}, [], ""
     model.engine = official.engine if official else model.engine
     if official and not model.sha256.startswith(official.sha256):
         model.state = State.REJECTED
@@ -254,13 +254,27 @@ def register(path: Path, name: str, sha256: str = "") -> ModelVersion:
     return model
 
 
+def examine(path: Path, engine: str) -> dict[str, Any]:
+    """What `engine` says of a file: fields of a ModelVersion. ServiceError 422: it is refused."""
+    model = ModelVersion(engine=engine, config={"stamp": stamp(path)})
+    _inspected(model, path, engine)
+    if model.state != State.READY:
+        raise ServiceError(422, "weights", f"The weights were refused: {model.reason}", "file")
+    return {
+        "engine": model.engine,
+        "sha256": _sha256(path, _quiet),
+        "config": model.config,
+        "categories": model.categories,
+    }
+
+
 def unchanged(model: ModelVersion) -> bool:
     """Whether the weights file is still the one that was checked."""
     path = path_of(model)
     if path is None:
         return True
     try:
-        return model.config.get("stamp") == _stamp(path) or _sha256(path, _quiet) == model.sha256
+        return model.config.get("stamp") == stamp(path) or _sha256(path, _quiet) == model.sha256
     except OSError:
         return False
 
@@ -273,15 +287,17 @@ def _quiet(done: int, total: int) -> None:
     """Nobody watches."""
 
 
-def _stamp(path: Path) -> list[int]:
+def stamp(path: Path) -> list[int]:
+    """What tells without reading a file whether it is the one that was checked."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
-def _inspected(model: ModelVersion, path: Path) -> None:
+def _inspected(model: ModelVersion, path: Path, engine: str = "") -> None:
     """Fills in what the weights are, from a process of its own that may die of them."""
     command = [sys.executable, "-m", "inference.inspection", str(path)]
-    command += [model.engine] if model.name in OFFICIAL else []
+    engine = engine or (model.engine if model.name in OFFICIAL else "")
+    command += [engine] if engine else []
     try:
         done = subprocess.run(
             command,
