@@ -63,7 +63,7 @@ def learning(request: HttpRequest, project_id: int) -> HttpResponse:
     able = services.engines_for(project)
     asked = request.POST.get("engine") or request.GET.get("engine") or ""
     engine = asked if asked in able else able[0]
-    form = TrainForm(engine, request.POST or None)
+    form = TrainForm(engine, request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
         prelabel = data.pop("prelabel")

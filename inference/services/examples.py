@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import overload
 
 import cv2
+import numpy as np
 
 from annotations.errors import ServiceError
 from annotations.imaging.overlay import small_mask
@@ -57,7 +58,8 @@ class Examples(Sequence[Example]):
         scale = min(1.0, self._side / max(image.shape[:2]))
         height, width = (max(1, round(length * scale)) for length in image.shape[:2])
         if scale < 1:
-            image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+            image = small.astype(np.uint8)
         ordered = sorted(truth.record.regions, key=lambda region: region.order)
         targets = (self._target(region, (height, width)) for region in ordered)
         return Example(image, tuple(target for target in targets if target))

@@ -10,6 +10,7 @@ PAGES = {
     "pages:project": ("project", "annotator"),
     "pages:upload": ("project", "manager"),
     "models:prelabel": ("project", "manager"),
+    "models:learning": ("project", "manager"),
     "pages:work": ("project", "annotator"),
     "pages:review": ("project", "reviewer"),
     "pages:quality": ("project", "annotator"),

@@ -19,7 +19,7 @@ from annotations.selectors.exports import Rule
 from annotations.services import jobs, releases
 from annotations.services.files import tile_folder
 from inference.engines.base import Embedding
-from inference.models import ModelVersion
+from inference.models import ModelVersion, TrainingRun
 from inference.services import decoders, embeddings
 from tests.ingest.samples import png
 from tests.trust.access_table import Row
@@ -56,7 +56,7 @@ def people(
 
 
 @pytest.fixture
-def things(people, project, store_image, make_image, make_annotation) -> dict[str, Any]:
+def things(people, project, store_image, make_image, make_annotation, settings) -> dict[str, Any]:
     """One of everything, by the names that addresses and bodies hold in braces."""
     project.name = "Street"
     project.save()
@@ -82,6 +82,19 @@ def things(people, project, store_image, make_image, make_annotation) -> dict[st
         releases.make_release(project, Rule(status), owner) for status in ("all", "submitted")
     )
     learned = ModelVersion.objects.create(name="learned", engine="sam", sha256="c" * 64)
+    settings.MODELS_DIR.mkdir(parents=True)
+    (settings.MODELS_DIR / "trained.safetensors").write_bytes(b"weights")
+    trained = ModelVersion.objects.create(
+        name="trained", engine="forest", project=project, weights="trained.safetensors"
+    )
+    training = TrainingRun.objects.create(
+        project=project,
+        job=jobs.enqueue(project=project, kind="train", user=owner),
+        engine="mask_rcnn",
+        release=release,
+        examples=[{"image": 2, "name": "2.png", "iou": 1.0, "regions": []}],
+        created_by=owner,
+    )
     embedding = Embedding({"features": np.zeros(4, np.float16)}, (image.height, image.width))
     embeddings.write(image, learned, embedding)
     default_storage.save(decoders.storage_name(learned), ContentFile(b"onnx"))
@@ -127,6 +140,8 @@ def things(people, project, store_image, make_image, make_annotation) -> dict[st
         "release": release.pk,
         "model": ModelVersion.objects.get(name="classic").pk,
         "learned": learned.pk,
+        "trained": trained.pk,
+        "training": training.pk,
         "token": AuthToken.objects.create(annotator)[0].token_key,
         "uuid": uuid.uuid4(),
     }
