@@ -142,5 +142,9 @@ def note_lost(report: Report, item: Item, *, keeps: tuple[str, ...] = ()) -> Non
             note_region(report, item, id, f"{' and '.join(lost)} cannot be said in this format.")
 
 
+EMPTY = "it covers no pixel and is left out."
+"""Of a region whose mask a reader would refuse."""
+
+
 def note_region(report: Report, item: Item, id: int, words: str) -> None:
     report.note(f"Region {id} of {item.name!r}: {words}")

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotations.formats.base import (
+    EMPTY,
     MAX_SIDE,
     Item,
     OpenImage,
@@ -310,9 +311,8 @@ def write(
         images, annotations = spools[split]
         images.add(image_entry(item))
         for id, region in item.regions:
-            annotations.add(
-                _annotation(item, id, region, report, bool(options.get("uncompressed")))
-            )
+            if entry := _annotation(item, id, region, report, bool(options.get("uncompressed"))):
+                annotations.add(entry)
     for split, (images, annotations) in (spools or {"": (Spool(out), Spool(out))}).items():
         write_document(
             out / "annotations" / (f"instances_{split}.json" if split else "instances.json"),
@@ -338,14 +338,17 @@ def category_entry(category: CategoryRecord) -> dict[str, Any]:
 
 def _annotation(
     item: Item, id: int, region: RegionRecord, report: Report, uncompressed: bool
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """None: a mask without a pixel."""
     parts = region.geometry.polygons
     rings = simple_rings(region.geometry)
     area, box = (
         (int(region.area or 0), region.bbox) if region.bbox else polygons.measure(region.geometry)
     )
     if not area:
-        note_region(report, item, id, "it covers no pixel.")
+        note_region(report, item, id, "it covers no pixel." if rings else EMPTY)
+        if rings is None:
+            return None
     segmentation: Any = rings
     if rings is None:
         if parts is not None:

@@ -10,7 +10,15 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from annotations.formats.base import OpenImage, Options, Progress, note_lost, note_region, walk
+from annotations.formats.base import (
+    EMPTY,
+    OpenImage,
+    Options,
+    Progress,
+    note_lost,
+    note_region,
+    walk,
+)
 from annotations.formats.coco import (
     category_entry,
     image_entry,
@@ -89,6 +97,9 @@ def write(
         images.add(image_entry(item))
         for id, region in item.regions:
             counts = polygons.geometry_counts(region.geometry)
+            if not rle.area(counts):
+                note_region(report, item, id, EMPTY)
+                continue
             if region.score is None:
                 note_region(report, item, id, "it has no score; 1 is written.")
             results.add(

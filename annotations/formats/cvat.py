@@ -21,6 +21,7 @@ from defusedxml.ElementTree import iterparse
 from annotations import attributes as typed
 from annotations.formats import pngs
 from annotations.formats.base import (
+    EMPTY,
     MAX_SIDE,
     Item,
     OpenImage,
@@ -177,7 +178,7 @@ def _write_region(
     counts = polygons.geometry_counts(region.geometry)
     x, y, width, height = extent = rle.bbox(counts, item.size)
     if not width:
-        note_region(report, item, id, "it covers no pixel and is left out.")
+        note_region(report, item, id, EMPTY)
         return
     if region.geometry.polygons is not None:
         note_region(report, item, id, "it has holes and is written as a mask.")

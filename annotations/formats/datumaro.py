@@ -13,6 +13,7 @@ from typing import Any
 
 from annotations.formats import pngs
 from annotations.formats.base import (
+    EMPTY,
     MAX_SIDE,
     Item,
     OpenImage,
@@ -24,7 +25,7 @@ from annotations.formats.base import (
 from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, load, write_document
 from annotations.formats.names import safe_relative
 from annotations.formats.shapes import box, joined_parts, simple_rings
-from annotations.masks import polygons
+from annotations.masks import polygons, rle
 from annotations.masks.rle import Size
 from annotations.masks.validation import GeometryError, validate_mask, validate_polygons
 from annotations.records import (
@@ -118,9 +119,12 @@ def _entries(
         for ring in rings:
             yield {**common, "type": "polygon", "points": ring}
         return
+    counts = polygons.geometry_counts(region.geometry)
+    if not rle.area(counts):
+        note_region(report, item, id, EMPTY)
+        return
     if region.geometry.polygons is not None:
         note_region(report, item, id, "it has holes and is written as a mask.")
-    counts = polygons.geometry_counts(region.geometry)
     yield {**common, "type": "mask", "rle": {"counts": counts, "size": list(item.size)}}
 
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from annotations.formats import pngs
 from annotations.formats.base import (
+    EMPTY,
     MAX_SIDE,
     Item,
     OpenImage,
@@ -126,8 +127,9 @@ def write(
     tasks = Spool(out)
     for item in walk(dataset, out, report, open_image, progress):
         results = [
-            _result(item, id, region, names[region.category_id], report)
+            result
             for id, region in item.regions
+            if (result := _result(item, id, region, names[region.category_id], report))
         ]
         tasks.add(
             {
@@ -157,7 +159,8 @@ def write(
 
 def _result(
     item: Item, id: int, region: RegionRecord, label: str, report: Report
-) -> dict[str, Any]:
+) -> dict[str, Any] | None:
+    """None: a brush without a pixel."""
     rings = simple_rings(region.geometry)
     height, width = item.size
     if rings is not None and len(rings) == 1:
@@ -169,9 +172,13 @@ def _result(
         }
     else:
         kind = "brushlabels"
+        mask = polygons.geometry_mask(region.geometry)
+        if not mask.any():
+            note_region(report, item, id, EMPTY)
+            return None
         if region.geometry.polygons is not None:
             note_region(report, item, id, "its parts or holes are written as a brush mask.")
-        value = {"format": "rle", "rle": pack(polygons.geometry_mask(region.geometry))}
+        value = {"format": "rle", "rle": pack(mask)}
     result: dict[str, Any] = {
         "id": str(id),
         "type": kind,

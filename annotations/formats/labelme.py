@@ -20,6 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from annotations.formats.base import (
+    EMPTY,
     MAX_SIDE,
     Item,
     OpenImage,
@@ -116,7 +117,7 @@ def _shapes(
     counts = polygons.geometry_counts(region.geometry)
     x, y, width, height = extent = rle.bbox(counts, item.size)
     if not width:
-        note_region(report, item, id, "it covers no pixel and is left out.")
+        note_region(report, item, id, EMPTY)
         return
     if region.geometry.polygons is not None:
         note_region(report, item, id, "it has holes and is written as a mask.")

@@ -17,6 +17,7 @@ import yaml
 from PIL import Image
 
 from annotations.formats.base import (
+    EMPTY,
     Item,
     OpenImage,
     Options,
@@ -93,7 +94,7 @@ def _lines(item: Item, classes: dict[int, int], report: Report) -> Iterator[str]
     for id, region in item.regions:
         made = one_ring(region.geometry)
         if made is None:
-            note_region(report, item, id, "it covers no pixel and is left out.")
+            note_region(report, item, id, EMPTY)
             continue
         if made.cut:
             note_region(report, item, id, "its parts or holes are joined by cuts into one ring.")
