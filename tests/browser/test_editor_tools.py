@@ -51,8 +51,16 @@ def test_attributes_are_typed_undone_and_asked_for(work: Work, page: Page) -> No
     assert work.regions()[0]["attributes"] == {"colour": "red", "doors": 4}
 
 
+NAMELESS = """() => [...document.querySelectorAll("button, input, select, textarea, a[href]")]
+    .filter((one) => !(one.ariaLabel || one.textContent || one.title).trim()
+        && ![...(one.labels ?? [])].some((label) => label.textContent.trim()))
+    .map((one) => one.outerHTML)"""
+
+
 def test_keys_of_ones_own_follow_the_person(work: Work, page: Page) -> None:
     open_editor(page, work.image)
+    draw(page, SQUARE)
+    assert page.evaluate(NAMELESS) == []  # every control says its name to screen readers
     page.keyboard.press("?")
     page.get_by_role("button", name="Change keys").click()
     page.get_by_role("button", name="Key of Brush:").click()
