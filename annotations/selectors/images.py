@@ -1,11 +1,14 @@
 """The image grid. How many images have which status: `selectors.projects.image_counts`."""
 
-from django.db.models import Exists, OuterRef, Prefetch
+from django.db.models import Exists, OuterRef, Prefetch, Subquery
 
 from annotations.access import find, require
 from annotations.models import Annotation, Image, Project, Region
 from annotations.models.images import ImageQuerySet
 from annotations.models.projects import Role
+
+RARE = 2000
+"""So many regions of a category are fetched to find its images."""
 
 
 def list_images(
@@ -32,10 +35,22 @@ def list_images(
         theirs = Annotation.objects.visible_to(user).filter(annotator__username=annotator)
         rows = rows.filter(Exists(theirs.filter(image=OuterRef("pk"))))
     if category is not None:
-        seen = Annotation.objects.visible_to(user).filter(image=OuterRef("pk"))
-        regions = Region.objects.filter(annotation=OuterRef("pk"), deleted_at=None)
-        rows = rows.filter(Exists(seen.filter(Exists(regions.filter(category=category)))))
+        rows = _with_category(rows, user, category)
     return rows.prefetch_related(_annotations(user))
+
+
+def _with_category(rows: ImageQuerySet, user, category: int) -> ImageQuerySet:
+    """A rare category is looked up from its regions, a common one by walking the images in order.
+
+    Databases guess wrong here, and then join all regions before the first page is cut off.
+    """
+    regions = Region.objects.filter(category=category, deleted_at=None).order_by()
+    seen = Annotation.objects.visible_to(user)
+    if len(regions.values_list("pk")[: RARE + 1]) <= RARE:
+        found = seen.filter(pk__in=list(regions.values_list("annotation", flat=True).distinct()))
+        return rows.filter(pk__in=list(found.order_by().values_list("image", flat=True).distinct()))
+    one = regions.filter(annotation__image=OuterRef("pk"), annotation__in=seen).values("pk")
+    return rows.annotate(one_region=Subquery(one[:1])).filter(one_region__isnull=False)
 
 
 def get_image(user, pk: int) -> Image:

@@ -5,6 +5,7 @@ import time
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from annotations.models import Image, StoredFile
 from annotations.selectors import images as selectors
@@ -48,6 +49,34 @@ def test_filters(client_of, reviewer, teammate, project, make_image, make_annota
     assert names(client.get(url, {"annotator": "teammate"})) == ["street two.jpg"]
     assert names(client.get(url, {"annotator": "nobody"})) == []
     assert names(client.get(url, {"status": "new", "search": "street"})) == ["Street one.jpg"]
+
+
+@pytest.mark.parametrize("rare", [2000, 0])
+def test_the_filter_by_category_shows_what_one_may_see(
+    client_of,
+    reviewer,
+    teammate,
+    owner,
+    project,
+    make_image,
+    make_annotation,
+    url,
+    rare,
+    monkeypatch,
+):
+    monkeypatch.setattr(selectors, "RARE", rare)
+    car, road = project.categories.all()
+    mine, theirs, gone = (make_image(project, name=name) for name in ("mine", "theirs", "gone"))
+    make_annotation(mine, teammate, regions=2).regions.update(category=car)
+    make_annotation(theirs, owner, regions=1).regions.update(category=car)
+    make_annotation(gone, teammate, regions=1).regions.update(
+        category=car, deleted_at=timezone.now()
+    )
+    make_image(project, name="new")
+    assert names(client_of(reviewer).get(url, {"category": car.pk})) == ["mine", "theirs"]
+    assert names(client_of(teammate).get(url, {"category": car.pk})) == ["mine"]
+    assert names(client_of(reviewer).get(url, {"category": road.pk})) == []
+    assert client_of(reviewer).get(url, {"category": "car"}).status_code == 400
 
 
 @pytest.mark.parametrize(
