@@ -27,7 +27,7 @@ from annotations.formats.base import (
     walk,
 )
 from annotations.formats.jsonio import document, is_storable
-from annotations.formats.names import image_files
+from annotations.formats.names import image_files, stem
 from annotations.formats.shapes import box, one_ring
 from annotations.masks import rle
 from annotations.masks.validation import GeometryError, validate_polygons
@@ -175,7 +175,10 @@ def _read_images(
         if split != "train" and folders == config.get("train"):
             continue
         for name in folders if isinstance(folders, list) else [folders]:
-            yield from _read_folder(_below(root, name), root, split, classes, image_size)
+            place = _below(root, name)
+            found = _listed(place, root) if place.suffix == ".txt" else _in_folder(place, root)
+            for image, label, pointer in found:
+                yield _read_image(image, label, pointer, split, classes, image_size)
 
 
 def _below(root: Path, name: Any) -> Path:
@@ -185,32 +188,82 @@ def _below(root: Path, name: Any) -> Path:
     return root.joinpath(*(p for p in PurePosixPath(name).parts if p not in ("..", "/", ".")))
 
 
-def _read_folder(
-    folder: Path, root: Path, split: str, classes: int, image_size: ImageSize | None
-) -> Iterator[ImageRecord]:
+Found = Iterator[tuple[tuple[Path, str], Path | None, str]]
+"""An image's file (which need not be there) and name, its labels, and their place for errors."""
+
+
+def _in_folder(folder: Path, root: Path) -> Found:
+    """All images of a folder, and all labels of the folder that stands beside it."""
     relative = folder.relative_to(root).parts
     labels = root.joinpath(*("labels" if part == "images" else part for part in relative))
     if not folder.is_dir() and not labels.is_dir():
         raise DatasetError(f"There is no folder {'/'.join(relative)}.", "data.yaml")
     images = image_files(folder)
     texts = {name: file for name, file in image_files(labels).items() if file.endswith(".txt")}
-    for stem in sorted(images.keys() | texts.keys()):
-        pointer = f"{labels.relative_to(root).as_posix()}/{stem}.txt"
-        size = _size(folder / images[stem], pointer) if stem in images else None
-        if size is None and image_size is not None:
-            size = image_size(stem)
-        if size is None:
-            raise DatasetError("The image of these labels is not there.", pointer)
-        regions = (
-            _read_labels(labels / texts[stem], pointer, classes, size) if stem in texts else ()
-        )
-        yield ImageRecord(
-            file_name=images.get(stem, stem),
-            width=size[1],
-            height=size[0],
-            regions=tuple(regions),
-            split=split,
-        )
+    for base in sorted(images.keys() | texts.keys()):
+        name = images.get(base, base)
+        pointer = f"{labels.relative_to(root).as_posix()}/{base}.txt"
+        yield (folder / name, name), labels / texts[base] if base in texts else None, pointer
+
+
+def _listed(file: Path, root: Path) -> Found:
+    """The images that a text file names, one a line, from its folder or from the root on.
+
+    Of a path that leads elsewhere, such as /data/coco/images/a.jpg, the part from the first folder
+    "images" on counts. An image is named by what follows that folder.
+    """
+    at = file.relative_to(root).as_posix()
+    if not file.is_file():
+        raise DatasetError(f"There is no file {at}.", "data.yaml")
+    if file.stat().st_size > MAX_BYTES:
+        raise DatasetError("The file is too large.", at, "too_large")
+    try:
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DatasetError("This is no list of images.", at, "unreadable") from error
+    seen = set()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        here = f"{at}, line {number}"
+        if not is_storable(line):
+            raise DatasetError("This is no name of an image.", here)
+        parts = [p for p in PurePosixPath(line.strip()).parts if p not in ("..", "/", ".")]
+        inside = parts[parts.index("images") :] if "images" in parts else ["images", *parts]
+        name = "/".join(inside[1:])
+        if not name or name in seen:
+            raise DatasetError("This is no image, or one that is listed already.", here)
+        seen.add(name)
+        path = inside if "images" in parts else parts
+        above = next((one for one in (file.parent, root) if (one / path[0]).is_dir()), root)
+        labels = ("labels" if part == "images" else part for part in path)
+        label = above.joinpath(*labels).with_suffix(".txt")
+        known = label.is_file()
+        pointer = label.relative_to(root).as_posix() if known else here
+        yield (above.joinpath(*path), name), label if known else None, pointer
+
+
+def _read_image(
+    image: tuple[Path, str],
+    label: Path | None,
+    pointer: str,
+    split: str,
+    classes: int,
+    image_size: ImageSize | None,
+) -> ImageRecord:
+    path, name = image
+    size = _size(path, pointer) if path.is_file() else None
+    if size is None and image_size is not None:
+        size = image_size(stem(name))
+    if size is None:
+        raise DatasetError("The image of these labels is not there.", pointer)
+    return ImageRecord(
+        file_name=name,
+        width=size[1],
+        height=size[0],
+        regions=tuple(_read_labels(label, pointer, classes, size)) if label else (),
+        split=split,
+    )
 
 
 def _size(path: Path, pointer: str) -> rle.Size:

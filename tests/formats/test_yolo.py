@@ -60,6 +60,42 @@ def test_sizes_come_from_the_images(tmp_path):
     assert masks_of(back[0], found.categories) == masks_of(simple_images()[0], CATEGORIES)
 
 
+@pytest.mark.parametrize("start", ["./images/train/", "images/train/", "/data/coco/images/train/"])
+def test_images_may_be_listed_in_a_text_file(start, tmp_path):
+    images = simple_images()
+    load("yolo").write(dataset(images), tmp_path, {}, Report(), open_image=raster)
+    names = [image.file_name for image in images[:2]]
+    (tmp_path / "train.txt").write_text("".join(f"{start}{name}\n" for name in names))
+    text = "train: train.txt\nval: train.txt\nnames: [cell, '=cmd()', sky]\n"
+    (tmp_path / "data.yaml").write_text(text)
+    found, back = read("yolo", tmp_path, {"image_size": None})
+    assert [image.file_name for image in back] == [f"train/{name}" for name in names]
+    assert [image.split for image in back] == ["train", "train"]
+    assert masks_of(back[0], found.categories) == masks_of(images[0], CATEGORIES)
+    assert back[1].regions == ()
+
+
+@pytest.mark.parametrize(
+    ("lines", "pointer"),
+    [
+        (b"images/train/first.jpg\n./images/train/first.jpg\n", "train.txt, line 2"),
+        (b"images/train/gone.jpg\n", "train.txt, line 1"),
+        (b"\xff\xfe", "train.txt"),
+        (b"a\x00.jpg", "train.txt, line 1"),
+        (b"../../../../etc/passwd", "train.txt, line 1"),
+        (None, "data.yaml"),
+    ],
+)
+def test_bad_lists_of_images(lines, pointer, tmp_path):
+    load("yolo").write(dataset(simple_images()), tmp_path, {}, Report(), open_image=raster)
+    if lines is not None:
+        (tmp_path / "train.txt").write_bytes(lines)
+    (tmp_path / "data.yaml").write_text("train: train.txt\nnames: [a, b, c]\n")
+    with pytest.raises(DatasetError) as caught:
+        read("yolo", tmp_path, {"image_size": None})
+    assert caught.value.pointer == pointer
+
+
 def test_without_images_the_caller_says_the_size(tmp_path):
     write("yolo", simple_images(), tmp_path / "out")
     with pytest.raises(DatasetError, match="not there"):
