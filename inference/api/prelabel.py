@@ -34,6 +34,16 @@ class PrelabelSerializer(StrictSerializer):
         help_text="The model's class → id of a category; null pairs equal names.",
     )
     min_score = serializers.FloatField(min_value=0, max_value=1, allow_null=True, default=None)
+    min_scores = serializers.DictField(
+        child=serializers.FloatField(min_value=0, max_value=1),
+        default=dict,
+        help_text="The model's class → its least score, in place of `min_score`.",
+    )
+    preview = serializers.BooleanField(
+        default=False,
+        help_text="Try it on at most four of the images; the job's result holds what it would "
+        "propose (`preview`), and nothing is stored.",
+    )
     max_proposals = serializers.IntegerField(
         min_value=1, max_value=1000, allow_null=True, default=None, help_text="Per image."
     )

@@ -25,6 +25,14 @@ def name(device: torch.device) -> str:
     return "Apple GPU" if device.type == "mps" else f"CPU ({platform.machine()})"
 
 
+def memory() -> tuple[int, int] | None:
+    """Bytes in use, by anybody, and in all of the NVIDIA GPU; None without one."""
+    if not torch.cuda.is_available():
+        return None
+    free, total = torch.cuda.mem_get_info()
+    return total - free, total
+
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Turns torch's out-of-memory errors into the engines' own, and frees what can be freed."""

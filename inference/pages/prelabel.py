@@ -8,16 +8,18 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 from django.views.decorators.vary import vary_on_headers
 
-from annotations.errors import ServiceError
-from annotations.models import Image
+from annotations.errors import NotFound, ServiceError
+from annotations.models import Image, Job
 from annotations.models.projects import Role
-from annotations.pages.base import is_partial, page, person, project_context, refuse_in
+from annotations.pages.base import is_partial, page, person, project_context, read, refuse_in
 from annotations.pages.projects import selected_images
 from annotations.selectors.categories import list_categories
+from annotations.selectors.jobs import ACTIVE, get_job
 from inference.models import ModelVersion
 from inference.pages.models import shown
 from inference.registry import ENGINES
 from inference.selectors import class_names, get_model, installed_models, suggested_map
+from inference.services import preview as previews
 from inference.services.prelabel import MAX_PROPOSALS, start_prelabel
 
 SELECTED, ALL = "selected", "all"
@@ -63,11 +65,15 @@ def prelabel(request: HttpRequest, project_id: int) -> HttpResponse:
                 status="" if data["scope"] in (SELECTED, ALL) else data["scope"],
                 category_map=_mapped(request, model),
                 min_score=data["min_score"],
+                min_scores=_scores(request, model),
                 max_proposals=data["max_proposals"],
+                preview="preview" in request.POST,
             )
         except ServiceError as error:
             refuse_in(form, error)
         else:
+            if job.params["preview"] and is_partial(request):
+                return _shown_preview(request, job)
             return redirect("pages:job", job.pk)
     asked = request.POST.get("model") or request.GET.get("model", "")
     chosen = next((model for model in found if str(model.pk) == asked), found[0])
@@ -80,9 +86,25 @@ def prelabel(request: HttpRequest, project_id: int) -> HttpResponse:
         "scope": form["scope"].value() or _first_scope(context, images),
         **_classes(request, chosen, list(list_categories(user, project, archived=False))),
     }
+    if "preview" in request.POST and is_partial(request):
+        return render(request, "inference/_preview.html", context)
     template = "_model_options" if is_partial(request) else "prelabel"
     status = 400 if form.errors else 200
     return render(request, f"inference/{template}.html", context, status=status)
+
+
+@read
+def preview(request: HttpRequest, job_id: int) -> HttpResponse:
+    """The part of the page that shows a preview; it asks for itself until the job has ended."""
+    job = get_job(person(request), job_id)
+    if not job.params.get("preview"):
+        raise NotFound("preview")
+    return _shown_preview(request, job)
+
+
+def _shown_preview(request: HttpRequest, job: Job) -> HttpResponse:
+    context = {"job": job, "active": job.state in ACTIVE, "pictures": previews.shown(job)}
+    return render(request, "inference/_preview.html", context)
 
 
 def _classes(request: HttpRequest, model: ModelVersion, categories: list) -> dict[str, Any]:
@@ -93,7 +115,15 @@ def _classes(request: HttpRequest, model: ModelVersion, categories: list) -> dic
         field = f"class-{index}"
         given = request.POST.get(field)
         mapped = int(given) if given and given.isdecimal() else suggested.get(name)
-        rows.append({"field": field, "name": name, "category": None if given == "" else mapped})
+        rows.append(
+            {
+                "field": field,
+                "name": name,
+                "category": None if given == "" else mapped,
+                "score_field": f"score-{index}",
+                "score": request.POST.get(f"score-{index}", ""),
+            }
+        )
     return {
         "categories": categories,
         "classes": sorted(rows, key=lambda row: row["category"] is None),
@@ -107,6 +137,24 @@ def _mapped(request: HttpRequest, model: ModelVersion) -> dict[str, int]:
     names = enumerate(class_names(model))
     given = ((name, request.POST.get(f"class-{index}", "")) for index, name in names)
     return {name: int(value) for name, value in given if value.isdecimal() and len(value) < 19}
+
+
+def _scores(request: HttpRequest, model: ModelVersion) -> dict[str, float]:
+    """Class → least score, of the classes that have one of their own. ServiceError: no number."""
+    scores = {}
+    for index, name in enumerate(class_names(model)):
+        given = request.POST.get(f"score-{index}", "").strip()
+        if given:
+            try:
+                scores[name] = float(given)
+            except ValueError:
+                scores[name] = -1.0
+            if not 0 <= scores[name] <= 1:
+                raise ServiceError(
+                    400, "invalid", f"The least score of “{name}” is not from 0 to 1.",
+                    "category_map",
+                )  # fmt: skip
+    return scores
 
 
 def _scopes(context: dict[str, Any], selected: int) -> list[tuple[str, str, int]]:

@@ -20,4 +20,5 @@ urlpatterns = [
     ),
     path("projects/<int:project_id>/learning/models/new", learning.adopt, name="adopt_model"),
     path("projects/<int:project_id>/prelabel", prelabel.prelabel, name="prelabel"),
+    path("jobs/<int:job_id>/preview", prelabel.preview, name="preview"),
 ]

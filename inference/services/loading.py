@@ -33,6 +33,13 @@ def engine_of(model: ModelVersion) -> Any:
         return _heavy[1]
 
 
+def device_memory() -> tuple[int, int] | None:
+    """Bytes in use and in all of the GPU that learned engines run on here; None without one."""
+    from inference.engines.device import memory  # torch is there once an engine was loaded
+
+    return memory()
+
+
 def _load(model: ModelVersion) -> Any:
     if not weights.unchanged(model):
         weights.reject(model, "The weights file was changed after it was checked.")

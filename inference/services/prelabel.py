@@ -8,6 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -28,6 +29,8 @@ from inference.selectors import class_names, get_model, suggested_map
 from inference.services import ordering
 from inference.services.loading import engine_of
 from inference.services.ordering import FLOOR, uncertainty
+from inference.services import preview as previews
+from inference.services.loading import device_memory, engine_of
 from inference.services.rasters import raster
 from inference.services.resolve import Found, resolve
 
@@ -48,14 +51,18 @@ def start_prelabel(
     status: str = "",
     category_map: dict[str, int] | None = None,
     min_score: float | None = None,
+    min_scores: dict[str, float] | None = None,
     max_proposals: int | None = None,
     order: bool = False,
+    preview: bool = False,
 ) -> Job:
     """Queue a run of `model` over the project's images. Managers only.
 
     order: put what is left to label in the order in which the model would learn most from it.
     images: ids, None for all (with `status` where given). category_map: the model's class → the id
-    of a category; None pairs equal names. min_score None: what suits the engine. The same run
+    of a category; None pairs equal names. min_score None: what suits the engine; min_scores: the
+    model's class → its own, instead. preview: try it on a few of the images and store nothing but
+    what `services.preview` shows. The same run
     asked again while it is queued or running is the same job. ServiceError 400 names what is wrong.
     """
     require(user, project, Role.MANAGER)
@@ -66,10 +73,14 @@ def start_prelabel(
         "sha256": model.sha256,
         "category_map": _category_map(project, model, category_map),
         "min_score": ENGINES[model.engine].min_score if min_score is None else min_score,
+        "min_scores": _min_scores(model, min_scores or {}),
         "max_proposals": max_proposals or MAX_PROPOSALS,
         **({"order": True} if order else {}),
+        "preview": preview,
     }
     ids = _images(project, images, status)
+    if preview:
+        ids = previews.spread(ids)
     asked = json.dumps([params, ids], sort_keys=True).encode()
     digest = hashlib.sha256(asked).hexdigest()[:32]
     before = Job.objects.filter(project=project, kind=Job.Kind.PRELABEL, key__contains=digest)
@@ -132,6 +143,15 @@ def _category_map(
     return given
 
 
+def _min_scores(model: ModelVersion, given: dict[str, float]) -> dict[str, float]:
+    for name in given:
+        if name not in class_names(model):
+            raise ServiceError(
+                400, "invalid", f"The model has no class “{name}”.", f"min_scores.{name}"
+            )
+    return given
+
+
 # --- running ------------------------------------------------------------------------------------
 
 
@@ -144,16 +164,88 @@ def run_prelabel(run: JobRun, watch: Callable[[int, int], None] | None = None) -
     run.progress(_ended(run.job), message=f"Loading {model.name}")
     engine: Detector = engine_of(model)
     names = list(model.categories)
-    labels = {names.index(name): pk for name, pk in params["category_map"].items()}
+    wanted = _Wanted(
+        {names.index(name): pk for name, pk in params["category_map"].items()},
+        {names.index(name): least for name, least in params.get("min_scores", {}).items()},
+        params["min_score"],
+    )
+    if params.get("preview"):
+        _preview(run, engine, wanted)
+        return
+    start, already = time.monotonic(), _ended(run.job)
     for batch in _batches(run.pending(), engine.batch_size):
         run.check()
-        for item, outcome, seconds in _detected(engine, batch, params):
-            _store(run, model, item, outcome, seconds, labels)
+        for item, outcome, seconds in _detected(engine, batch, params, wanted):
+            _store(run, model, item, outcome, seconds, wanted)
         ended = _ended(run.job)
-        run.progress(ended, message=f"{model.name} on {engine.device}")
+        speed = (ended - already) / (time.monotonic() - start)
+        run.progress(ended, message=f"{model.name} on {engine.device}: {_pace(model, speed)}")
         if watch:
             watch(ended, run.job.total)
     _finish(run)
+
+
+def _pace(model: ModelVersion, speed: float) -> str:
+    """Throughput, the GPU's memory and what waits, in words."""
+    words = [f"{speed:.1f} images/s" if speed >= 1 else f"{60 * speed:.1f} images/min"]
+    if ENGINES[model.engine].needs_torch and (memory := device_memory()):
+        used, total = memory
+        words.append(f"{used / 2**30:.1f} of {total / 2**30:.0f} GB of GPU memory")
+    waiting = Job.objects.filter(kind=Job.Kind.PRELABEL, state=Job.State.QUEUED).count()
+    if waiting:
+        words.append(f"{waiting} more {'job waits' if waiting == 1 else 'jobs wait'}")
+    return ", ".join(words)
+
+
+def _preview(run: JobRun, engine: Detector, wanted: "_Wanted") -> None:
+    """All of it in one transaction: an attempt that is cut off leaves nothing behind."""
+    ended: list[tuple[JobItem, Outcome, float]] = []
+    for batch in _batches(run.pending(), engine.batch_size):
+        run.check()
+        ended += _detected(engine, batch, run.job.params, wanted)
+        run.progress(len(ended))
+    rows = []
+    for item, outcome, _ in ended:
+        error = outcome if isinstance(outcome, str) else ""
+        rows.append(previews.row(item.image, _resolved(run, item.image, outcome, wanted), error))
+    proposals = sum(len(row["proposals"]) for row in rows)
+    with transaction.atomic():
+        run.hold()
+        for (item, _, seconds), row in zip(ended, rows, strict=True):
+            run.end_item(item, error=row["error"], seconds=seconds)
+        run.finish(
+            {"preview": rows, "images": len(rows), "proposals": proposals},
+            message=f"Tried on {len(rows)} images: {proposals} proposals, none of them stored",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Which of an engine's detections a job keeps: `labels` is label → category id, `least` is
+    label → least score, `floor` that of all others."""
+
+    labels: dict[int, int]
+    least: dict[int, float]
+    floor: float
+
+    @property
+    def lowest(self) -> float:
+        return min([self.floor, *self.least.values()])
+
+    def of(self, found: list[Detection]) -> list[Detection]:
+        return [
+            one
+            for one in found
+            if one.score
+            >= (self.floor if one.label is None else self.least.get(one.label, self.floor))
+        ]
+
+
+def _resolved(run: JobRun, image: Image, outcome: Outcome, wanted: _Wanted) -> list[Found]:
+    if isinstance(outcome, str):
+        return []
+    size = (image.height, image.width)
+    return resolve(outcome, size=size, kind=run.job.project.kind, labels=wanted.labels)
 
 
 def _batches(items: Iterator[JobItem], size: int) -> Iterator[list[JobItem]]:
@@ -166,7 +258,7 @@ def _ended(job: Job) -> int:
 
 
 def _detected(
-    engine: Detector, batch: list[JobItem], params: dict[str, Any]
+    engine: Detector, batch: list[JobItem], params: dict[str, Any], wanted: "_Wanted"
 ) -> Iterator[tuple[JobItem, Outcome, float]]:
     """Every item of a batch with what was found and the seconds it took; one bad image is alone."""
     readable: list[tuple[JobItem, Raster]] = []
@@ -181,21 +273,24 @@ def _detected(
     if not readable:
         return
     start = time.monotonic()
-    outcomes = _outcomes(engine, [pixels for _, pixels in readable], params)
+    outcomes = _outcomes(engine, [pixels for _, pixels in readable], params, wanted)
     seconds = (time.monotonic() - start) / len(readable)
     for (item, _), outcome in zip(readable, outcomes, strict=True):
         yield item, outcome, seconds
 
 
-def _outcomes(engine: Detector, rasters: list[Raster], params: dict[str, Any]) -> list[Outcome]:
+def _outcomes(
+    engine: Detector, rasters: list[Raster], params: dict[str, Any], wanted: _Wanted
+) -> list[Outcome]:
     """One for each image. What fails together is tried again in halves, down to single images."""
     try:
         found = engine.detect(
             rasters,
             min_score=min(params["min_score"], FLOOR if params.get("order") else 1.0),
             max_detections=params["max_proposals"],
+            rasters, min_score=wanted.lowest, max_detections=params["max_proposals"]
         )
-        return [*found]
+        return [wanted.of(one) for one in found]
     except OutOfMemoryError:
         reason = "The device ran out of memory on this image."
     except Exception:  # an engine's own: the other images still get done
@@ -205,8 +300,8 @@ def _outcomes(engine: Detector, rasters: list[Raster], params: dict[str, Any]) -
         return [reason]
     half = len(rasters) // 2
     return [
-        *_outcomes(engine, rasters[:half], params),
-        *_outcomes(engine, rasters[half:], params),
+        *_outcomes(engine, rasters[:half], params, wanted),
+        *_outcomes(engine, rasters[half:], params, wanted),
     ]
 
 
@@ -216,7 +311,7 @@ def _store(
     item: JobItem,
     outcome: Outcome,
     seconds: float,
-    labels: dict[int, int],
+    wanted: _Wanted,
 ) -> None:
     """One image's outcome, once, under the job's lease."""
     image = item.image
@@ -228,6 +323,7 @@ def _store(
             doubt = uncertainty(outcome, exclusive=project.exclusive)
             outcome = [one for one in outcome if one.score >= run.job.params["min_score"]]
         found = resolve(outcome, size=size, kind=project.kind, labels=labels)
+    found = _resolved(run, image, outcome, wanted)
     with transaction.atomic():
         run.hold()
         if isinstance(outcome, str):

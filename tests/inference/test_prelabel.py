@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import Client
 from django.utils import timezone
 
 from annotations.errors import ServiceError
@@ -53,6 +54,57 @@ def test_min_score_map_and_cap_are_honoured(project, manager, fake, images):
     run(job)
     # The engine gives car and Road; car is not mapped.
     assert set(Proposal.objects.values_list("category", "score")) == {(car.pk, 0.9)}
+
+
+def test_a_class_may_have_a_least_score_of_its_own(project, manager, fake, images):
+    run(start_prelabel(manager, project, fake, min_score=0.95, min_scores={"car": 0.6}))
+    assert set(Proposal.objects.values_list("category__name", "score")) == {("car", 0.6)}
+    with pytest.raises(ServiceError) as refused:
+        start_prelabel(manager, project, fake, min_scores={"boat": 0.6})
+    assert refused.value.field == "min_scores.boat"
+
+
+def test_a_preview_tries_four_images_and_stores_nothing(project, manager, fake, store_image):
+    images = [store_image(project, broken=number == 0) for number in range(7)]
+    job = run(start_prelabel(manager, project, fake, preview=True))
+    assert (job.state, job.total, Prediction.objects.count()) == ("done", 4, 0)
+    rows = job.result["preview"]
+    assert [row["image"] for row in rows] == [images[i].pk for i in (0, 2, 4, 6)]
+    assert (rows[0]["error"], rows[0]["proposals"]) == ("The stored image cannot be read.", [])
+    road, car = rows[1]["proposals"]
+    assert (road["score"], road["area"], car["score"], car["area"]) == (0.9, 200, 0.6, 200)
+    assert rle.area(road["counts"]) == 200
+    assert rows[1]["size"] == [90, 120]
+    assert job.message == "Tried on 4 images: 6 proposals, none of them stored"
+    assert run(start_prelabel(manager, project, fake)).result["images"] == 6
+
+
+def test_the_page_tries_a_model_and_shows_what_it_would_propose(
+    project, manager, stranger, fake, images
+):
+    def browse(user):
+        client = Client()
+        client.force_login(user)
+        return client
+
+    categories = {c.name: c.pk for c in project.categories.all()}
+    data = {
+        "model": fake.pk, "scope": "all", "min_score": 0.5, "max_proposals": 9, "preview": 1,
+        "class-0": categories["car"], "class-1": categories["road"], "score-1": "0.95",
+    }  # fmt: skip
+    address = f"/projects/{project.pk}/prelabel"
+    bad = browse(manager).post(address, data | {"score-1": "much"}, headers={"HX-Request": "true"})
+    assert "The least score of “Road” is not from 0 to 1." in bad.content.decode()
+    reply = browse(manager).post(address, data, headers={"HX-Request": "true"})
+    job = Job.objects.get()
+    again = f"/jobs/{job.pk}/preview"
+    assert f'hx-get="{again}"' in reply.content.decode()
+    run(job)
+    shown = browse(manager).get(again).content.decode()
+    assert shown.count("data:image/webp;base64,") == 4
+    assert shown.count("1 car") == 4
+    assert "hx-get" not in shown
+    assert browse(stranger).get(again).status_code == 404
 
 
 def test_a_semantic_project_gets_no_overlap(make_project, manager, fake, store_image):

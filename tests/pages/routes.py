@@ -11,6 +11,7 @@ PAGES = {
     "pages:upload": ("project", "manager"),
     "models:prelabel": ("project", "manager"),
     "models:learning": ("project", "manager"),
+    "models:preview": ("preview", "manager"),
     "pages:work": ("project", "annotator"),
     "pages:review": ("project", "reviewer"),
     "pages:quality": ("project", "annotator"),

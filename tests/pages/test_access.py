@@ -24,6 +24,7 @@ def things(project, make_image, make_annotation, owner, teammate, reviewer):
     last.save()
     job = jobs.enqueue(project=project, kind="export", user=owner, image_ids=[image.pk])
     failed = jobs.enqueue(project=project, kind="export", user=owner)
+    preview = jobs.enqueue(project=project, kind="prelabel", user=owner, params={"preview": True})
     Job.objects.filter(pk=failed.pk).update(state="failed")
     release = releases.make_release(project, Rule("submitted"), owner)
     colleague = User.objects.create(username="colleague")
@@ -36,6 +37,7 @@ def things(project, make_image, make_annotation, owner, teammate, reviewer):
         "job": job.pk,
         "release": release.pk,
         "failed": failed.pk,
+        "preview": preview.pk,
         "member": project.memberships.get(user=teammate).pk,
         "other": other.pk,
     }
@@ -64,7 +66,7 @@ def test_pages(route, who, things, people, browse):
     key, least = PAGES[route]
     before = rows()
     response = browse(people[who]).get(reverse(route, args=[things[key]]))
-    if route == "pages:job" and who in RANK and who not in ("manager", "owner"):
+    if route in ("pages:job", "models:preview") and who in RANK and who not in ("manager", "owner"):
         assert response.status_code == 404  # jobs of others do not exist for them
     else:
         assert response.status_code == expected(who, least, 200)

@@ -302,6 +302,7 @@ PAGES = [
     Row("POST", "/projects/{project}/learning/models/new", "manager", 302,
         upload("file", name="own")),
     Row("GET", "/jobs/{job}", "manager", but=OWN_JOBS_ONLY),
+    Row("GET", "/jobs/{preview}/preview", "manager", but=OWN_JOBS_ONLY),
     Row("POST", "/jobs/{job}/cancel", "manager", 302, but=OWN_JOBS_ONLY),
     Row("POST", "/jobs/{failed}/retry", "manager", 302, but=OWN_JOBS_ONLY),
     Row("GET", "/images/{image}/edit", "annotator"),

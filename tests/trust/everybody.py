@@ -75,6 +75,10 @@ def things(people, project, store_image, make_image, make_annotation, settings) 
     comment = Comment.objects.create(annotation=annotation, author=owner, text="Hm")
     job = jobs.enqueue(project=project, kind="prelabel", user=owner, image_ids=[image.pk])
     failed = jobs.enqueue(project=project, kind="prelabel", user=owner, image_ids=[image.pk])
+    preview = jobs.enqueue(
+        project=project, kind="prelabel", user=owner, params={"preview": True},
+        image_ids=[image.pk],
+    )  # fmt: skip
     Job.objects.filter(pk=failed.pk).update(state="failed")
     file = default_storage.save("exports/one.zip", ContentFile(b"PK"))
     exported = jobs.enqueue(project=project, kind="export", user=owner)
@@ -135,6 +139,7 @@ def things(people, project, store_image, make_image, make_annotation, settings) 
         "comment": comment.pk,
         "job": job.pk,
         "failed": failed.pk,
+        "preview": preview.pk,
         "exported": exported.pk,
         "before": before.pk,
         "release": release.pk,
