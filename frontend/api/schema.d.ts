@@ -2323,6 +2323,15 @@ export interface components {
             } | null;
             /** Format: double */
             min_score?: number | null;
+            /** @description The model's class → its least score, in place of `min_score`. */
+            min_scores?: {
+                [key: string]: number;
+            };
+            /**
+             * @description Try it on at most four of the images; the job's result holds what it would propose (`preview`), and nothing is stored.
+             * @default false
+             */
+            preview: boolean;
             /** @description Per image. */
             max_proposals?: number | null;
         };

@@ -27,10 +27,9 @@ from inference.models import ModelVersion
 from inference.registry import ENGINES
 from inference.selectors import class_names, get_model, suggested_map
 from inference.services import ordering
-from inference.services.loading import engine_of
-from inference.services.ordering import FLOOR, uncertainty
 from inference.services import preview as previews
 from inference.services.loading import device_memory, engine_of
+from inference.services.ordering import FLOOR, uncertainty
 from inference.services.rasters import raster
 from inference.services.resolve import Found, resolve
 
@@ -62,8 +61,8 @@ def start_prelabel(
     images: ids, None for all (with `status` where given). category_map: the model's class → the id
     of a category; None pairs equal names. min_score None: what suits the engine; min_scores: the
     model's class → its own, instead. preview: try it on a few of the images and store nothing but
-    what `services.preview` shows. The same run
-    asked again while it is queued or running is the same job. ServiceError 400 names what is wrong.
+    what `services.preview` shows. The same run asked again while it is queued or running is the
+    same job. ServiceError 400 names what is wrong.
     """
     require(user, project, Role.MANAGER)
     refuse_archived(project)
@@ -245,7 +244,7 @@ def _resolved(run: JobRun, image: Image, outcome: Outcome, wanted: _Wanted) -> l
     if isinstance(outcome, str):
         return []
     size = (image.height, image.width)
-    return resolve(outcome, size=size, kind=run.job.project.kind, labels=wanted.labels)
+    return resolve(wanted.of(outcome), size=size, kind=run.job.project.kind, labels=wanted.labels)
 
 
 def _batches(items: Iterator[JobItem], size: int) -> Iterator[list[JobItem]]:
@@ -273,24 +272,23 @@ def _detected(
     if not readable:
         return
     start = time.monotonic()
-    outcomes = _outcomes(engine, [pixels for _, pixels in readable], params, wanted)
+    outcomes = _outcomes(engine, [pixels for _, pixels in readable], params, wanted.lowest)
     seconds = (time.monotonic() - start) / len(readable)
     for (item, _), outcome in zip(readable, outcomes, strict=True):
         yield item, outcome, seconds
 
 
 def _outcomes(
-    engine: Detector, rasters: list[Raster], params: dict[str, Any], wanted: _Wanted
+    engine: Detector, rasters: list[Raster], params: dict[str, Any], lowest: float
 ) -> list[Outcome]:
     """One for each image. What fails together is tried again in halves, down to single images."""
     try:
         found = engine.detect(
             rasters,
-            min_score=min(params["min_score"], FLOOR if params.get("order") else 1.0),
+            min_score=min(lowest, FLOOR if params.get("order") else 1.0),
             max_detections=params["max_proposals"],
-            rasters, min_score=wanted.lowest, max_detections=params["max_proposals"]
         )
-        return [wanted.of(one) for one in found]
+        return [*found]
     except OutOfMemoryError:
         reason = "The device ran out of memory on this image."
     except Exception:  # an engine's own: the other images still get done
@@ -300,8 +298,8 @@ def _outcomes(
         return [reason]
     half = len(rasters) // 2
     return [
-        *_outcomes(engine, rasters[:half], params, wanted),
-        *_outcomes(engine, rasters[half:], params, wanted),
+        *_outcomes(engine, rasters[:half], params, lowest),
+        *_outcomes(engine, rasters[half:], params, lowest),
     ]
 
 
@@ -315,14 +313,9 @@ def _store(
 ) -> None:
     """One image's outcome, once, under the job's lease."""
     image = item.image
-    found: list[Found] = []
     doubt = None
-    if not isinstance(outcome, str):
-        size, project = (image.height, image.width), run.job.project
-        if run.job.params.get("order"):
-            doubt = uncertainty(outcome, exclusive=project.exclusive)
-            outcome = [one for one in outcome if one.score >= run.job.params["min_score"]]
-        found = resolve(outcome, size=size, kind=project.kind, labels=labels)
+    if not isinstance(outcome, str) and run.job.params.get("order"):
+        doubt = uncertainty(outcome, exclusive=run.job.project.exclusive)
     found = _resolved(run, image, outcome, wanted)
     with transaction.atomic():
         run.hold()
