@@ -8,8 +8,9 @@ import { toast } from "./toasts";
 
 /** So many images after the open one are encoded before somebody opens them. */
 const AHEAD = 5;
-/** A server that takes longer (milliseconds) is not asked before the click. */
+/** A server that takes longer (milliseconds) so often in a row is not asked before the click. */
 const QUICK_MS = 700;
+const MAX_SLOW = 2;
 
 /** Who answers clicks and boxes on the open image: this browser, or a model of the server. */
 export class Engine {
@@ -23,8 +24,8 @@ export class Engine {
   private image = 0;
   private size: Size = { width: 0, height: 0 };
   private told = false;
-  /** The server was too slow for previews of the open image. */
-  private slow = false;
+  /** So many previews of the open image in a row were too slow. */
+  private slow = 0;
   private readonly decoder = new Decoder(
     (image, model) => api.embed(image, model, AHEAD),
     (state) => {
@@ -45,7 +46,7 @@ export class Engine {
     this.image = image;
     this.size = size;
     this.told = false;
-    this.slow = false;
+    this.slow = 0;
     void this.decoder.open(image, this.model.value || null);
   }
 
@@ -70,10 +71,10 @@ export class Engine {
     const usable = this.models.value;
     const chosen = usable.find(({ id }) => id === this.model.value);
     const answers = chosen ?? (usable.length === 1 ? usable[0] : undefined);
-    if (answers?.engine !== "classic" || this.slow) return null;
+    if (answers?.engine !== "classic" || this.slow >= MAX_SLOW) return null;
     const began = performance.now();
     return this.askServer(prompts).finally(() => {
-      this.slow = performance.now() - began > QUICK_MS;
+      this.slow = performance.now() - began > QUICK_MS ? this.slow + 1 : 0;
     });
   }
 

@@ -129,8 +129,9 @@ def instance(tour: Tour) -> None:
     with tour.dragging([(99, 24), (99, 88)]):
         tour.shot("cut")
     tour.keys("Escape", "a")
-    tour.hover(214, 50)
-    tour.page.wait_for_timeout(4000)
+    for x in (160, 214):  # the first question also starts the engine
+        tour.hover(x, 50)
+        tour.page.wait_for_timeout(4000)
     tour.shot("assist-preview")
     tour.sheet.click((214, 50))
     tour.page.wait_for_timeout(4000)
@@ -138,6 +139,7 @@ def instance(tour: Tour) -> None:
     tour.keys("Enter", "Escape", "v")
     tour.sheet.click((44, 54))
     tour.keys("Shift+A")
+    tour.page.wait_for_timeout(300)
     tour.page.keyboard.type("1")
     tour.shot("attributes")
     tour.keys("Enter", "Escape", "Control+a")
