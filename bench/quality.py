@@ -27,7 +27,6 @@ def fill(annotations: int) -> Any:
     from annotations import models as m
     from annotations.services import facts
 
-    random = np.random.default_rng(1)
     owner = m.User.objects.create(username="owner")
     people = m.User.objects.bulk_create(m.User(username=f"p{n}") for n in range(PEOPLE))
     project = m.Project.objects.create(name="Big", kind="instance", created_by=owner)
@@ -39,43 +38,35 @@ def fill(annotations: int) -> Any:
     batches = m.Batch.objects.bulk_create(
         m.Batch(project=project, name=f"b{n}", order=n) for n in range(BATCHES)
     )
-    file = m.StoredFile.objects.bulk_create(
+    count = annotations // PEOPLE
+    files = m.StoredFile.objects.bulk_create(
         m.StoredFile(sha256=f"{n:064d}", original="x", width=640, height=480, bytes=1)
-        for n in range(annotations)
+        for n in range(count)
     )
     images = m.Image.objects.bulk_create(
-        [
-            m.Image(
-                project=project,
-                file=one,
-                name="x",
-                width=640,
-                height=480,
-                batch=batches[n * BATCHES // annotations],
-            )
-            for n, one in enumerate(file)
-        ],
-        batch_size=5000,
+        m.Image(
+            project=project, file=one, name="x", width=640, height=480,
+            batch=batches[n * BATCHES // count],
+        )
+        for n, one in enumerate(files)
     )  # fmt: skip
     start = timezone.now().date() - timedelta(days=DAYS)
     made = m.Annotation.objects.bulk_create(
         [
-            m.Annotation(
-                project=project, image=image, annotator=people[n % PEOPLE], status="submitted"
-            )
-            for n, image in enumerate(images)
+            m.Annotation(project=project, image=image, annotator=person, status="submitted")
+            for image in images
+            for person in people
         ],
         batch_size=5000,
     )
-    days = [start + timedelta(days=int(n * DAYS / annotations)) for n in range(annotations)]
-    work = m.WorkFact.objects.bulk_create(
+    m.WorkFact.objects.bulk_create(
         [
             m.WorkFact(
                 annotation=one,
                 project=project,
-                annotator=one.annotator,
+                annotator_id=one.annotator_id,
                 batch=one.image.batch,
-                day=days[n],
+                day=start + timedelta(days=n * DAYS // annotations),
                 seconds=60,
                 regions=5,
                 gold=n % 20 == 0,
@@ -84,45 +75,54 @@ def fill(annotations: int) -> Any:
         ],
         batch_size=5000,
     )
-    often = 1 / np.arange(1, CATEGORIES + 1)  # few categories are frequent, many are rare
-    origins = ["drawn", "accepted", "edited", "rejected", "unused"]
-    for first in range(0, annotations, 10_000):
-        rows = []
-        part = slice(first, first + 10_000)
-        for one, day in zip(work[part], days[part], strict=True):
-            for origin in random.choice(origins, 5):
-                category = categories[int(random.choice(CATEGORIES, p=often / often.sum()))]
-                drawn = origin == "drawn"
-                rows.append(
-                    m.RegionFact(
-                        work=one,
-                        origin=origin,
-                        category=category,
-                        proposed=None if drawn else category,
-                        model="" if drawn else "sam",
-                        model_version="" if drawn else "v2" if day.month % 2 else "v1",
-                        seconds=12,
-                        area=900,
-                        iou=None if drawn else 0.9,
-                        gold="right" if one.gold else "",
-                        truth=category if one.gold else None,
-                        gold_iou=0.8 if one.gold else None,
-                    )
-                )
-        m.RegionFact.objects.bulk_create(rows, batch_size=5000)
+    _fill_regions(categories[0].pk)
+    days = [start + timedelta(days=n * DAYS // count) for n in range(count)]
     pairs = [
         m.PairFact(
-            project=project, image=images[n], batch=images[n].batch, day=days[n],
+            project=project, image=image, batch=image.batch, day=days[n],
             first=people[n % PEOPLE], second=people[(n + 1) % PEOPLE],
             first_category=categories[n % CATEGORIES],
             second_category=categories[(n * k) % CATEGORIES],
             objects_found=2, object_weight=2, pixels=1000, pixel_weight=1000, ious=1.6,
         )
-        for n in range(0, annotations, 10) for k in (1, 1, 7)
+        for n, image in enumerate(images)
+        for k in (1, 1, 7)
     ]  # fmt: skip
     m.PairFact.objects.bulk_create(pairs, batch_size=5000)
     facts.sum_up_project(project)
     return owner, project
+
+
+def _fill_regions(first_category: int) -> None:
+    """Five regions of each annotation, few categories frequent and many rare, by PostgreSQL."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO annotations_regionfact (
+                work_id, origin, count, category_id, proposed_id, model, model_version, area,
+                seconds, iou, pixels_changed, gold, truth_id, gold_iou
+            )
+            SELECT annotation_id, origin, 1, category, CASE WHEN hand THEN NULL ELSE category END,
+                   CASE WHEN hand THEN '' ELSE 'sam' END,
+                   CASE WHEN hand THEN '' WHEN extract(month FROM day)::int % 2 = 0 THEN 'v1'
+                        ELSE 'v2' END,
+                   900, 12, CASE WHEN hand THEN NULL ELSE 0.9 END, 0,
+                   CASE WHEN gold THEN 'right' ELSE '' END,
+                   CASE WHEN gold THEN category END, CASE WHEN gold THEN 0.8 END
+            FROM (
+                SELECT *, origin = 'drawn' AS hand FROM (
+                    SELECT w.annotation_id, w.day, w.gold,
+                           %s + floor(%s * power(random(), 3))::int AS category,
+                           (ARRAY['drawn', 'accepted', 'edited', 'rejected', 'unused'])
+                               [1 + floor(5 * random())::int] AS origin
+                    FROM annotations_workfact w, generate_series(1, 5) n
+                ) picked
+            ) told
+            """,
+            [first_category, CATEGORIES],
+        )
 
 
 def measure(annotations: int) -> bool:

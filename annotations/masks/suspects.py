@@ -168,19 +168,26 @@ def unlike(
     ]
 
 
-def twins(thumbs: Floats, categories: npt.NDArray[np.integer]) -> list[tuple[int, int]]:
-    """Pairs of regions that look the same and have two categories. thumbs: as `thumb` gives."""
-    if len(thumbs) < 2:
+def twins(
+    thumbs: Floats, categories: npt.NDArray[np.integer], groups: npt.NDArray[np.integer]
+) -> list[tuple[int, int]]:
+    """Pairs of regions of two images (`groups`) that look the same and have two categories.
+
+    thumbs: as `thumb` gives. Those without any contrast look like everything and are left out.
+    """
+    rows = np.flatnonzero(thumbs.std(axis=1) > TWINS) if len(thumbs) else np.zeros(0, int)
+    if len(rows) < 2:
         return []
-    near = NearestNeighbors(n_neighbors=min(3, len(thumbs)), metric="manhattan").fit(thumbs)
-    distances, places = near.kneighbors(thumbs)
+    seen = thumbs[rows]
+    near = NearestNeighbors(n_neighbors=min(4, len(rows)), metric="manhattan").fit(seen)
+    distances, places = near.kneighbors(seen)
     return [
-        (one, int(other))
-        for one, (gaps, others) in enumerate(zip(distances, places, strict=True))
+        (int(one), int(other))
+        for one, gaps, others in zip(rows, distances, rows[places], strict=True)
         for gap, other in zip(gaps, others, strict=True)
-        if other != one
-        and gap / thumbs.shape[1] < TWINS
-        and categories[one] != categories[int(other)]
+        if gap / thumbs.shape[1] < TWINS
+        and groups[one] != groups[other]
+        and categories[one] != categories[other]
     ]
 
 

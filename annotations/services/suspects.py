@@ -163,7 +163,7 @@ def _compared(
     for place, category, score in finders.unlike(table, categories, groups):
         text = f"more like {names[category]}"
         found.append(Finding(place, Reason.CATEGORY, score, text))
-    for one, other in finders.twins(np.array(thumbs), categories):
+    for one, other in finders.twins(np.array(thumbs), categories, groups):
         text = f"the same thing is {names[int(categories[other])]} elsewhere"
         found.append(Finding(one, Reason.TWIN, 0.6, text))
     return found

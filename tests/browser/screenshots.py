@@ -1,6 +1,8 @@
 """Pictures of the main pages, taken from the demo: `python -m tests.browser.screenshots FOLDER`."""
 
 import io
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -66,8 +68,61 @@ def edit(page: Page, app: LiveApp, image: int, path: Path, proposals: bool) -> N
     save(page, path)
 
 
+def quality(folder: Path, data: Path) -> None:
+    """The dashboards, of the simulated team's work on the sample data in `data`."""
+    app = LiveApp()
+    try:
+        app.prepare()
+        command = [sys.executable, "-m", "bench.simulate_team", "--images", "24"]
+        command += ["--data", str(data), "--keep", str(app.data)]
+        subprocess.run(command, env=app.environment, check=True)
+        app.manage("shell", "-c", RELEASE)
+        person = json.loads(
+            subprocess.run(
+                [sys.executable, "-m", "tests.people", "viewer"],
+                env=app.environment, check=True, capture_output=True, text=True,
+            ).stdout
+        )[0]  # fmt: skip
+        app.manage("shell", "-c", VIEWER)
+        app.start_web()
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            size = {"width": 1440, "height": 1100}
+            context = browser.new_context(viewport=size)  # type: ignore[arg-type]
+            context.add_cookies([{"name": "sessionid", "value": person["session"], "url": app.url}])
+            page = context.new_page()
+            project = project_address(page, app, "Street and table")
+            for name in ("", "models", "agreement", "gold", "suspects"):
+                page.goto(f"{project}/quality/{name}".rstrip("/"))
+                save(page, folder / f"quality-{name or 'work'}.png")
+            page.goto(f"{app.url}/releases/1/quality")
+            page.emulate_media(media="print")
+            save(page, folder / "quality-release.png")
+            browser.close()
+    finally:
+        app.stop()
+
+
+RELEASE = """
+from annotations.models import Project
+from annotations.selectors.exports import Rule
+from annotations.services import releases
+project = Project.objects.get()
+releases.make_release(project, Rule("submitted"), project.created_by, name="v1")
+"""
+VIEWER = """
+from annotations.models import Membership, Project, User
+Membership.objects.create(
+    project=Project.objects.get(), user=User.objects.get(username="viewer"), role="owner"
+)
+"""
+
+
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
+    sample = Path(__file__).resolve().parents[3] / "shared" / "data"
+    if sample.is_dir():
+        quality(folder, sample)
     app = LiveApp()
     try:
         app.prepare()
