@@ -25,6 +25,7 @@ from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
 from annotations.services import ingest, references
 from annotations.services.files import plain_name, tile_folder, tile_grid
+from annotations.services.uploads import upload_files
 
 
 class _AnnotatorSerializer(serializers.Serializer):
@@ -120,20 +121,21 @@ class Images(UploadView):
         results: list[dict[str, Any]] = []
         jobs: list[Job] = []
         failed: ServiceError | None = None
-        for upload in uploads:
-            name = full_name(upload)
-            try:
-                took = ingest.upload_file(
-                    request.user, project, upload, name, sampling=sampling,
-                    allow_partial=allow_partial,
-                )  # fmt: skip
-                if isinstance(took, Job):
-                    jobs.append(took)
-                else:
-                    results += _file_results(took)
-            except ServiceError as error:
-                failed = failed or error
-                results.append({"name": name, "image": None, "error": error.body})
+        outcomes = upload_files(
+            request.user,
+            project,
+            [(upload, full_name(upload)) for upload in uploads],
+            sampling=sampling,
+            allow_partial=allow_partial,
+        )
+        for name, took in outcomes:
+            if isinstance(took, ServiceError):
+                failed = failed or took
+                results.append({"name": name, "image": None, "error": took.body})
+            elif isinstance(took, Job):
+                jobs.append(took)
+            else:
+                results += _file_results(took)
         body = UploadResultSerializer({"results": results, "jobs": jobs}).data
         stored = any(result["image"] for result in results)
         if failed and not stored and not jobs:

@@ -155,14 +155,30 @@ def upload_file(
     def attempt() -> FilesResult | Job:
         source.seek(0)
         with files.scratch() as folder:
-            spooled = spool(source, name, folder)
-            try:
-                return _add(project, list(pictures(spooled, at_once=True)), lambda result: None)
-            except pool.TakesLong:
-                params = {"every": sampling.every, "seconds": sampling.seconds}
-                return _enqueue(project, user, spooled.path, spooled.name, params)
+            return store(user, project, spool(source, name, folder), sampling)
 
     return _twice(attempt)
+
+
+def store(
+    user,
+    project: Project,
+    spooled: Spooled,
+    sampling: Sampling,
+    decoded: Callable[[], Iterable[pool.Decoded]] | None = None,
+) -> FilesResult | Job:
+    """Take the pictures of a file, or enqueue it when that takes long. `decoded`: them already."""
+    try:
+        found = list(pictures(spooled, at_once=True, sampling=sampling, decoded=decoded))
+        return _add(project, found, lambda result: None)
+    except pool.TakesLong:
+        params = {"every": sampling.every, "seconds": sampling.seconds}
+        return _enqueue(project, user, spooled.path, spooled.name, params)
+
+
+def decode_at_once(file: Spooled, sampling: Sampling) -> list[pool.Decoded]:
+    """For `store`, in a thread of its own: asks no database. Raises what `pool.frames` raises."""
+    return list(_frames(file, at_once=True, sampling=sampling))
 
 
 def add_files(
@@ -292,11 +308,16 @@ def spool(source: files.Readable, name: str, folder: Path) -> Spooled:
 
 
 def pictures(
-    file: Spooled, *, at_once: bool = False, sampling: Sampling = PER_SECOND
+    file: Spooled,
+    *,
+    at_once: bool = False,
+    sampling: Sampling = PER_SECOND,
+    decoded: Callable[[], Iterable[pool.Decoded]] | None = None,
 ) -> Iterator[Prepared]:
     """Decode the pictures of a file into its folder. Changes no row.
 
-    ServiceError 415 or 422, naming the file; `pool.TakesLong` only `at_once`.
+    `decoded` gives them where that was done before. ServiceError 415 or 422, naming the file;
+    `pool.TakesLong` only `at_once`.
     """
     one = Prepared(
         file.name, file.sha256, file.sha256, 0, file.bytes, file.kind, file.path, None,
@@ -306,16 +327,9 @@ def pictures(
         yield one
         return
     try:
-        for decoded in pool.frames(
-            file.path,
-            file.folder,
-            file.kind.name,
-            max_pixels=settings.MAX_IMAGE_PIXELS,
-            at_once=at_once,
-            every=sampling.every,
-            every_seconds=sampling.seconds,
-        ):
-            yield _picture(one, decoded)
+        found = decoded() if decoded else _frames(file, at_once=at_once, sampling=sampling)
+        for frame in found:
+            yield _picture(one, frame)
     except pool.BadImage as error:
         raise ServiceError(
             415 if error.code == "reader_missing" else 422,
@@ -324,6 +338,18 @@ def pictures(
             field=file.name,
             hint="Nothing was stored.",
         )
+
+
+def _frames(file: Spooled, *, at_once: bool, sampling: Sampling) -> Iterator[pool.Decoded]:
+    return pool.frames(
+        file.path,
+        file.folder,
+        file.kind.name,
+        max_pixels=settings.MAX_IMAGE_PIXELS,
+        at_once=at_once,
+        every=sampling.every,
+        every_seconds=sampling.seconds,
+    )
 
 
 def _picture(file: Prepared, decoded: pool.Decoded) -> Prepared:

@@ -1,6 +1,7 @@
 """Uploads through the API: what is taken, what is refused, and that a refusal changes nothing."""
 
 import hashlib
+import io
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,8 +13,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
 from annotations.errors import ServiceError
+from annotations.imaging import pool
 from annotations.models import Image, Membership, Project, StoredFile
-from annotations.services import files, ingest
+from annotations.services import files, ingest, uploads
 from tests.ingest import samples
 
 ERROR = {"code", "detail", "field", "hint"}
@@ -356,3 +358,38 @@ def test_a_lost_file_is_told(stored, client_of, teammate):
     default_storage.delete(stored.file.upright)
     response = client_of(teammate).get(f"/api/images/{stored.pk}/file")
     assert (response.status_code, response.json()["code"]) == (404, "file_missing")
+
+
+def test_files_of_a_request_are_decoded_side_by_side_and_answered_in_order(
+    project, manager, monkeypatch, settings
+):
+    """Two at a time, never more; a bad one and one that is there twice stand alone."""
+    at_once, most = [], []
+    real = ingest.decode_at_once
+    both = threading.Barrier(2, timeout=20)
+
+    def decode(*args):
+        at_once.append(1)
+        most.append(len(at_once))
+        if len(most) <= 2:
+            both.wait()  # breaks where the second waits for the first
+        try:
+            return real(*args)
+        finally:
+            at_once.pop()
+
+    monkeypatch.setattr(pool, "SIZE", 2)
+    monkeypatch.setattr(ingest, "decode_at_once", decode)
+    data = [samples.png(1), samples.png(2), b"no image", samples.png(1), samples.png(3)[:60],
+            samples.png(4)]  # fmt: skip
+    sent = [(io.BytesIO(one), f"{number}.png") for number, one in enumerate(data)]
+    outcomes = dict(uploads.upload_files(manager, project, sent))
+    assert list(outcomes) == [f"{number}.png" for number in range(6)]
+    said = [getattr(one, "code", "stored") for one in outcomes.values()]
+    assert said[:2] == ["stored", "stored"]
+    assert said[2:4] == ["not_an_image", "duplicate"]
+    assert outcomes["4.png"].status == 422
+    assert said[5] == "stored"
+    assert max(most) == 2
+    assert sorted(Image.objects.values_list("name", flat=True)) == ["0.png", "1.png", "5.png"]
+    assert not list(settings.SPOOL_DIR.iterdir())
