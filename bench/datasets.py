@@ -117,12 +117,13 @@ def bring_in(source: Path, target: Path) -> Figures:
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
+    from annotations.formats.jsonstream import load_streaming
     from annotations.models import Image, StoredFile, User
     from annotations.services import imports, projects
 
     user = User.objects.create(username="bench")
     project = projects.create_project(user, name="Bench", kind="instance")
-    entries = json.loads(source.read_bytes())["images"]
+    entries = load_streaming(source, "annotations")[0]["images"]  # json.loads would be the peak
     files = StoredFile.objects.bulk_create(
         (
             StoredFile(
