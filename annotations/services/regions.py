@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.utils import timezone
 
 from annotations import attributes as typed
@@ -34,6 +34,7 @@ from annotations.selectors.annotations import may_edit, region_values
 from annotations.services import comments, work
 from annotations.services.reviews import keep_image_status
 
+TRIES = 3
 MAX_WRITES = 1000
 MAX_REGIONS = 10_000
 MAX_ATTRIBUTES = 50
@@ -140,12 +141,23 @@ def apply_patch(
         _shape(annotation, index, write) if isinstance(write, Upsert) else None
         for index, write in enumerate(writes)
     ]
-    try:
-        return _Patch(user, annotation, writes, shapes, seconds).apply()
-    except IntegrityError:
-        # The same key or region was written by somebody else at the same moment: it is there now,
-        # and the second look tells what it led to.
-        return _Patch(user, annotation, writes, shapes, seconds).apply()
+    for tries_left in reversed(range(TRIES)):
+        try:
+            return _Patch(user, annotation, writes, shapes, seconds).apply()
+        except (IntegrityError, OperationalError) as error:
+            if not tries_left or not _another_try_helps(error):
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _another_try_helps(error: Exception) -> bool:
+    """Nothing was saved by the try that failed; a second look tells what there is.
+
+    Either the same key or region was written by somebody else at the same moment, and is there now.
+    Or PostgreSQL ended one of two transactions that waited for each other.
+    """
+    ended = ("40001", "40P01")  # serialization_failure, deadlock_detected
+    return isinstance(error, IntegrityError) or getattr(error.__cause__, "pgcode", "") in ended
 
 
 def _bad(

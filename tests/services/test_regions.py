@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from annotations.errors import ServiceError
@@ -367,6 +367,35 @@ def test_twenty_writers_lose_no_update_and_leave_no_gap(teammate, annotation) ->
     assert (region.version, region.order) == (21, 20)
     assert list(region.revisions.values_list("version", flat=True)) == list(range(1, 22))
     assert fresh(annotation).revision == 21
+
+
+class Ended(Exception):
+    """What PostgreSQL says to one of two transactions that wait for each other."""
+
+    pgcode = "40P01"
+
+
+@pytest.mark.parametrize("deadlocks", [2, 3])
+def test_a_save_that_the_database_ended_is_tried_again(
+    teammate, annotation, monkeypatch, deadlocks
+) -> None:
+    apply, failures = regions._Patch.apply, iter([Ended()] * deadlocks)
+
+    def ended_at_first(patch: Any) -> Any:
+        with transaction.atomic():
+            result = apply(patch)
+            if failure := next(failures, None):
+                raise OperationalError from failure
+        return result
+
+    monkeypatch.setattr(regions._Patch, "apply", ended_at_first)
+    if deadlocks == regions.TRIES:
+        with pytest.raises(OperationalError):
+            apply_patch(teammate, annotation, [upsert(annotation)])
+        assert not Region.objects.exists()
+    else:
+        assert apply_patch(teammate, annotation, [upsert(annotation)]).revision == 1
+        assert fresh(annotation).revision == Region.objects.count() == 1
 
 
 @pytest.mark.django_db(transaction=True)
