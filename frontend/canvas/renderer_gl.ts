@@ -21,7 +21,7 @@ const MARGIN = 8;
 /** Textures of the image, or of its pyramid, that are kept, about 1.5 MB each. */
 const TILES_KEPT = 96;
 /** Milliseconds of a frame for uploads; what is left waits for the next one. */
-const UPLOAD_MS = 4;
+const UPLOAD_MS = 2;
 
 interface ImageTile {
   readonly texture: WebGLTexture;

@@ -31,7 +31,7 @@ function useSeldom<T>(source: ReadonlySignal<T>): T {
 export function StatusBar() {
   const editor = useEditor();
   const point = useSeldom(editor.pointer);
-  const { scale } = editor.camera.value;
+  const { scale } = useSeldom(editor.camera);
   const size = editor.workspace.value?.image;
   const region = point ? editor.regionAt(point) : null;
   const category = editor.categories.value.find(({ id }) => id === region?.categoryId);
@@ -42,8 +42,12 @@ export function StatusBar() {
           {size.width} × {size.height}
         </span>
       )}
-      <span class="coordinates">{point && `${Math.floor(point.x)}, ${Math.floor(point.y)}`}</span>
-      <span class="clip">{category?.name ?? ""}</span>
+      <span class="coordinates">
+        <span class="readout">{point && `${Math.floor(point.x)}, ${Math.floor(point.y)}`}</span>
+      </span>
+      <span class="clip under">
+        <span class="readout">{category?.name ?? ""}</span>
+      </span>
       <Unlabeled />
       <Steps />
       <span class="grow" />
@@ -51,7 +55,11 @@ export function StatusBar() {
         {editor.engine.state.value === "preparing" && "Preparing the model…"}
       </span>
       <CommandButton id="view.out" />
-      <span class="zoom">{scale < 0.1 ? (scale * 100).toFixed(1) : Math.round(scale * 100)} %</span>
+      <span class="zoom">
+        <span class="readout">
+          {scale < 0.1 ? (scale * 100).toFixed(1) : Math.round(scale * 100)} %
+        </span>
+      </span>
       <CommandButton id="view.in" />
       <CommandButton id="view.fit" />
     </div>
