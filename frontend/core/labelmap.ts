@@ -5,12 +5,16 @@ const PIXELS = TILE * TILE;
 /** A tile is one texel then. */
 export const MAX_LEVEL = 6;
 
-/** Tiles with pixels of more than one label, one after the other, for sending from a worker. */
+/** Tiles that get their memory together. */
+const SLAB = 16;
+
+/** A label map in few buffers, for sending from a worker. */
 export interface PackedLabels {
   readonly size: Size;
   readonly plain: Uint16Array;
-  readonly indices: Int32Array;
-  readonly pixels: Uint16Array;
+  /** Of tiles with more than one label: index, number of the slab, place in the slab. */
+  readonly tiles: Int32Array;
+  readonly slabs: readonly ArrayBuffer[];
 }
 
 /**
@@ -25,6 +29,9 @@ export class LabelMap {
   private readonly plain: Uint16Array;
   /** The others: pixel (x, y) of the tile is at 64 x + y. */
   private readonly tiles: (Uint16Array | null)[];
+  /** Memory for the next tiles. */
+  private slab: Uint16Array | null = null;
+  private used = 0;
 
   constructor(readonly size: Size) {
     this.columns = tileColumns(size);
@@ -34,25 +41,28 @@ export class LabelMap {
   }
 
   /** The tiles share the memory of `packed`. */
-  static unpack({ size, plain, indices, pixels }: PackedLabels): LabelMap {
+  static unpack({ size, plain, tiles, slabs }: PackedLabels): LabelMap {
     const labels = new LabelMap(size);
     labels.plain.set(plain);
-    indices.forEach((index, i) => {
-      labels.tiles[index] = pixels.subarray(i * PIXELS, (i + 1) * PIXELS);
-    });
+    for (let i = 0; i < tiles.length; i += 3) {
+      const [slab, place] = [slabs[tiles[i + 1]!]!, tiles[i + 2]!];
+      labels.tiles[tiles[i]!] = new Uint16Array(slab, place * 2 * PIXELS, PIXELS);
+    }
     return labels;
   }
 
+  /** Shares the memory of this one. */
   pack(): PackedLabels {
-    const found: number[] = [];
+    const slabs = new Map<ArrayBuffer, number>();
+    const tiles: number[] = [];
     this.tiles.forEach((tile, index) => {
-      if (tile) found.push(index);
+      if (!tile) return;
+      const slab = tile.buffer as ArrayBuffer;
+      if (!slabs.has(slab)) slabs.set(slab, slabs.size);
+      tiles.push(index, slabs.get(slab)!, tile.byteOffset / (2 * PIXELS));
     });
-    const pixels = new Uint16Array(found.length * PIXELS);
-    found.forEach((index, i) => {
-      pixels.set(this.tiles[index]!, i * PIXELS);
-    });
-    return { size: this.size, plain: this.plain, indices: Int32Array.from(found), pixels };
+    const { size, plain } = this;
+    return { size, plain, tiles: Int32Array.from(tiles), slabs: [...slabs.keys()] };
   }
 
   /** 0 outside of the image. Whole or float pixels. */
@@ -118,13 +128,16 @@ export class LabelMap {
       return;
     }
     const mine = this.open(index);
+    let base = 0;
+    const write = (from: number, to: number) => {
+      for (let at = base + from; at < base + to; at++) mine[at] = slot;
+    };
     for (let w = 0; w < tile.length; w++) {
       const word = tile[w]!;
       if (word === 0) continue;
-      const base = w << 5;
-      eachBitRun(word, (from, to) => {
-        for (let at = base + from; at < base + to; at++) mine[at] = slot;
-      });
+      base = w << 5;
+      if (word === 0xffffffff) mine.fill(slot, base, base + 32);
+      else eachBitRun(word, write);
     }
   }
 
@@ -194,7 +207,12 @@ export class LabelMap {
   private open(index: number): Uint16Array {
     let tile = this.tiles[index];
     if (!tile) {
-      tile = new Uint16Array(PIXELS);
+      if (!this.slab || this.used === SLAB) {
+        this.slab = new Uint16Array(SLAB * PIXELS);
+        this.used = 0;
+      }
+      tile = this.slab.subarray(this.used * PIXELS, (this.used + 1) * PIXELS);
+      this.used++;
       if (this.plain[index]) tile.fill(this.plain[index]!);
       this.tiles[index] = tile;
     }

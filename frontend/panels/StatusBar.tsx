@@ -30,11 +30,7 @@ function useSeldom<T>(source: ReadonlySignal<T>): T {
 /** Where the pointer is, what is under it, and the zoom. */
 export function StatusBar() {
   const editor = useEditor();
-  const point = useSeldom(editor.pointer);
-  const { scale } = useSeldom(editor.camera);
   const size = editor.workspace.value?.image;
-  const region = point ? editor.regionAt(point) : null;
-  const category = editor.categories.value.find(({ id }) => id === region?.categoryId);
   return (
     <div class="statusbar">
       {size && (
@@ -42,12 +38,7 @@ export function StatusBar() {
           {size.width} × {size.height}
         </span>
       )}
-      <span class="coordinates">
-        <span class="readout">{point && `${Math.floor(point.x)}, ${Math.floor(point.y)}`}</span>
-      </span>
-      <span class="clip under">
-        <span class="readout">{category?.name ?? ""}</span>
-      </span>
+      <UnderPointer />
       <Unlabeled />
       <Steps />
       <span class="grow" />
@@ -55,11 +46,7 @@ export function StatusBar() {
         {editor.engine.state.value === "preparing" && "Preparing the model…"}
       </span>
       <CommandButton id="view.out" />
-      <span class="zoom">
-        <span class="readout">
-          {scale < 0.1 ? (scale * 100).toFixed(1) : Math.round(scale * 100)} %
-        </span>
-      </span>
+      <Zoom />
       <CommandButton id="view.in" />
       <CommandButton id="view.fit" />
     </div>
@@ -86,6 +73,35 @@ function Steps() {
 function bytesLabel(bytes: number): string {
   if (bytes < 1e6) return `${Math.ceil(bytes / 1000)} kB`;
   return `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
+}
+
+/** Drawn again with every move, so it is small. */
+function UnderPointer() {
+  const editor = useEditor();
+  const point = useSeldom(editor.pointer);
+  const region = point ? editor.regionAt(point) : null;
+  const category = editor.categories.value.find(({ id }) => id === region?.categoryId);
+  return (
+    <>
+      <span class="coordinates">
+        <span class="readout">{point && `${Math.floor(point.x)}, ${Math.floor(point.y)}`}</span>
+      </span>
+      <span class="clip under">
+        <span class="readout">{category?.name ?? ""}</span>
+      </span>
+    </>
+  );
+}
+
+function Zoom() {
+  const { scale } = useSeldom(useEditor().camera);
+  return (
+    <span class="zoom">
+      <span class="readout">
+        {scale < 0.1 ? (scale * 100).toFixed(1) : Math.round(scale * 100)} %
+      </span>
+    </span>
+  );
 }
 
 /** How much of the picture has no category yet; a click goes to the next such place. */

@@ -5,7 +5,7 @@ addEventListener("message", ({ data }: MessageEvent<CodecRequest>) => {
   const reply = answer(data);
   const { pixels } = reply;
   const buffers = pixels
-    ? [pixels.indices, pixels.words, pixels.labels.indices, pixels.labels.pixels]
+    ? [pixels.indices.buffer, pixels.words.buffer, ...pixels.labels.slabs]
     : [];
-  postMessage(reply, { transfer: buffers.map(({ buffer }) => buffer as ArrayBuffer) });
+  postMessage(reply, { transfer: buffers as ArrayBuffer[] });
 });
