@@ -255,6 +255,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "annotations.api.errors.exception_handler",
 }
+KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Token", "TOKEN_TTL": None}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Labeler",
@@ -270,6 +271,8 @@ SPECTACULAR_SETTINGS = {
         "Verdict": "annotations.models.Review.Verdict",
         "JobState": "annotations.models.Job.State",
         "Wanted": ["approved", "submitted", "all"],
+        "TokenScope": "annotations.models.Scope",
+        "AuditKind": "annotations.models.AuditEntry.Kind",
         "LeasePurpose": "annotations.models.Lease.Purpose",
         "LeaseState": "annotations.models.Lease.State",
         "ReviewRule": "annotations.models.ReviewRule",

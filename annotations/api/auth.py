@@ -20,9 +20,11 @@ from annotations.api.serializers import (
     NewTokenSerializer,
     PreferencesSerializer,
     TokenSerializer,
+    TokenWishSerializer,
 )
 from annotations.errors import ServiceError
-from annotations.services.logins import count_attempt
+from annotations.services import audit
+from annotations.services.logins import address_of, count_attempt
 from annotations.services.people import MAX_TOKENS, create_token, revoke_token, set_preferences
 
 
@@ -74,6 +76,8 @@ class Login(View):
         if user is None:
             raise ServiceError(400, "wrong_login", "The name or the password is wrong.")
         login(request._request, user)
+        address = address_of(request._request)
+        audit.note(user, audit.Kind.LOGIN, "Logged in by the API", address=address)
         request.user = user
         return _me(request)
 
@@ -87,20 +91,25 @@ class Logout(View):
 
 
 class Tokens(View):
+    administers = True
+
     @endpoint(query=PageQuery, replies=page_of(TokenSerializer))
     def get(self, request: Request) -> Response:
         """The own tokens, without their secrets; all on one page."""
-        tokens = AuthToken.objects.filter(user=request.user).order_by("created")[:MAX_TOKENS]
+        tokens = AuthToken.objects.filter(user=request.user).select_related("grant")
+        tokens = tokens.order_by("created")[:MAX_TOKENS]
         return Response({"results": TokenSerializer(tokens, many=True).data, "next": None})
 
-    @endpoint(replies={201: NewTokenSerializer})
+    @endpoint(body=TokenWishSerializer, replies={201: NewTokenSerializer})
     def post(self, request: Request) -> Response:
         """A new token, for `Authorization: Token …`. Its secret is shown only now."""
-        token, secret = create_token(request.user)
+        token, secret = create_token(request.user, **self.body)
         return Response(TokenSerializer(token).data | {"token": secret}, status=201)
 
 
 class Token(View):
+    administers = True
+
     @endpoint()
     def delete(self, request: Request, key: str) -> Response:
         """Revokes a token: the next request with it is refused."""

@@ -14,10 +14,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
+from knox.models import AuthToken
 from rest_framework import serializers
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.views import APIView
+
+from annotations.services.people import check_scope
 
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
@@ -108,9 +111,13 @@ def _snake_case(qualified: str) -> str:
 class View(APIView):
     query: dict[str, Any]
     body: dict[str, Any]
+    # Whether writing here needs a token of the scope `admin`.
+    administers = False
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if isinstance(request.auth, AuthToken):
+            check_scope(request.auth, request.method not in SAFE_METHODS, self.administers)
         handler = getattr(self, (request.method or "").lower(), None)
         declared: Endpoint | None = getattr(handler, "endpoint", None)
         if declared is None:

@@ -114,6 +114,8 @@ class CategoryView(View):
 
 
 class Members(View):
+    administers = True
+
     @endpoint(query=PageQuery, replies=page_of(MemberSerializer))
     def get(self, request: Request, pk: int) -> Response:
         """The members of the project, which every member may see."""
@@ -130,6 +132,8 @@ class Members(View):
 
 
 class Member(View):
+    administers = True
+
     @endpoint(body=RoleSerializer, replies=MemberSerializer, errors=CONFLICT)
     def patch(self, request: Request, pk: int) -> Response:
         """Gives a member another role."""

@@ -8,7 +8,7 @@ from rest_framework import serializers
 from annotations import attributes as typed
 from annotations.api.base import StrictSerializer
 from annotations.api.pagination import PageQuery
-from annotations.models import Category, Image, Membership, Project, User
+from annotations.models import Category, Image, Membership, Project, Scope, User
 from annotations.models.projects import Role
 
 MAX_GUIDELINES = 100_000
@@ -53,10 +53,21 @@ class PreferencesSerializer(StrictSerializer):
 class TokenSerializer(serializers.Serializer):
     key = serializers.CharField(source="token_key", help_text="How the secret starts.")
     created = serializers.DateTimeField()
+    expiry = serializers.DateTimeField(allow_null=True)
+    name = serializers.CharField(source="grant.name", default="")
+    scope = serializers.ChoiceField(
+        choices=Scope.choices, source="grant.scope", default=Scope.ADMIN
+    )
 
 
 class NewTokenSerializer(TokenSerializer):
     token = serializers.CharField(help_text="The secret, shown this once.")
+
+
+class TokenWishSerializer(StrictSerializer):
+    name = serializers.CharField(max_length=100, allow_blank=True, default="")
+    scope = serializers.ChoiceField(choices=Scope.choices, default=Scope.ADMIN)
+    days = serializers.IntegerField(default=None, allow_null=True, min_value=1, max_value=3650)
 
 
 class CountsSerializer(serializers.Serializer):

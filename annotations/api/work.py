@@ -81,6 +81,8 @@ class OfferAgain(View):
 
 
 class Rules(View):
+    administers = True
+
     @endpoint(replies=RulesSerializer)
     def get(self, request: Request, pk: int) -> Response:
         """How work is given out and reviewed in the project."""

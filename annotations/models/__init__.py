@@ -8,9 +8,10 @@ from annotations.models.annotations import (
     RegionRevision,
     Review,
 )
+from annotations.models.audit import AuditEntry
 from annotations.models.images import Image, ImageTally, StoredFile
 from annotations.models.jobs import Job, JobItem
-from annotations.models.people import User
+from annotations.models.people import Invitation, Scope, TokenGrant, User
 from annotations.models.predictions import Prediction, Proposal
 from annotations.models.projects import Batch, Category, Membership, Project, ReviewRule
 from annotations.models.quality import (
@@ -27,6 +28,7 @@ from annotations.models.work import Lease
 
 __all__ = [
     "Annotation",
+    "AuditEntry",
     "Batch",
     "Category",
     "Comment",
@@ -34,6 +36,7 @@ __all__ = [
     "Gold",
     "Image",
     "ImageTally",
+    "Invitation",
     "Job",
     "JobItem",
     "Lease",
@@ -50,8 +53,10 @@ __all__ = [
     "ReleaseImage",
     "Review",
     "ReviewRule",
+    "Scope",
     "StoredFile",
     "Suspicion",
+    "TokenGrant",
     "User",
     "WorkDay",
     "WorkFact",

@@ -1,5 +1,7 @@
 """Logging in, the colours of the pages, passwords and tokens."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.views import LoginView, LogoutView
@@ -13,13 +15,23 @@ from knox.models import AuthToken
 
 from annotations.errors import ServiceError
 from annotations.pages.base import page, person, refused
-from annotations.pages.forms import LoginForm, PasswordForm
-from annotations.services import people
+from annotations.pages.forms import LoginForm, PasswordForm, TokenForm
+from annotations.services import audit, people
+from annotations.services.logins import address_of
 
 YEAR = 365 * 24 * 3600
 
+
+class LoggedLogin(LoginView):
+    def form_valid(self, form: Any) -> HttpResponse:
+        response = super().form_valid(form)
+        address = address_of(self.request)
+        audit.note(form.get_user(), audit.Kind.LOGIN, "Logged in", address=address)
+        return response
+
+
 login = require_http_methods(["GET", "HEAD", "POST"])(
-    LoginView.as_view(
+    LoggedLogin.as_view(
         template_name="annotations/login.html",
         authentication_form=LoginForm,
         redirect_authenticated_user=True,
@@ -63,7 +75,9 @@ def account(request: HttpRequest) -> HttpResponse:
 def make_token(request: HttpRequest) -> HttpResponse:
     """The page that this answers with is the only place where the secret is ever shown."""
     try:
-        _, secret = people.create_token(person(request))
+        form = TokenForm(request.POST)
+        values = form.cleaned_data if form.is_valid() else {}
+        _, secret = people.create_token(person(request), **values)
     except ServiceError as error:
         refused(request, error)
         return redirect("pages:account")
@@ -84,6 +98,8 @@ def _account(
     context = {
         "form": form,
         "secret": secret,
-        "tokens": AuthToken.objects.filter(user=person(request)).order_by("-created"),
+        "tokens": AuthToken.objects.filter(user=person(request))
+        .select_related("grant")
+        .order_by("-created"),
     }
     return render(request, "annotations/account.html", context, status=status)

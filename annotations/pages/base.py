@@ -38,6 +38,7 @@ TABS = [
     ("pages:import", "Import", Role.MANAGER),
     ("pages:jobs", "Jobs", Role.ANNOTATOR),
     ("pages:members", "Members", Role.ANNOTATOR),
+    ("pages:audit", "Audit", Role.OWNER),
     ("pages:settings", "Settings", Role.ANNOTATOR),
 ]
 

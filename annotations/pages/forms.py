@@ -9,9 +9,10 @@ from django.urls import reverse_lazy
 
 from annotations.errors import ServiceError
 from annotations.formats import splits
-from annotations.models import Project, Release
+from annotations.models import Project, Release, Scope
 from annotations.models.projects import Role
 from annotations.pages.categories import TypedCategory, parse_categories
+from annotations.services.invitations import MAX_DAYS
 from annotations.services.logins import count_attempt
 
 
@@ -121,6 +122,26 @@ class MemberForm(forms.Form):
 
 class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
+
+
+class InvitationForm(forms.Form):
+    role = forms.ChoiceField(choices=Role.choices)
+    days = forms.IntegerField(min_value=1, max_value=MAX_DAYS, initial=7)
+
+
+class SignUpForm(forms.Form):
+    username = forms.CharField(max_length=150, label="User name")
+    password = forms.CharField(
+        strip=False,
+        max_length=1000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+
+class TokenForm(forms.Form):
+    name = forms.CharField(max_length=100, required=False)
+    scope = forms.ChoiceField(choices=Scope.choices)
+    days = forms.IntegerField(required=False, min_value=1, max_value=3650)
 
 
 WANTED = [

@@ -3,11 +3,12 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods
 
 from annotations.access import at_least, find, require
 from annotations.errors import ServiceError
-from annotations.models import Membership
+from annotations.models import Invitation, Membership
 from annotations.models.projects import Role
 from annotations.pages.base import action, page, person, project_context, refuse_in
 from annotations.pages.forms import MemberForm, RoleForm
@@ -19,13 +20,20 @@ from annotations.services import people
 @page
 def members(request: HttpRequest, project_id: int) -> HttpResponse:
     least = Role.MANAGER if request.method == "POST" else Role.ANNOTATOR
+    return members_page(request, project_id, least)
+
+
+def members_page(
+    request: HttpRequest, project_id: int, least: Role = Role.MANAGER, link: str = ""
+) -> HttpResponse:
+    """The members, and `link`, an invitation that was made just now."""
     context = project_context(request, project_id, "pages:members", least)
     roles = [
         (role.value, role.label)
         for role in Role
         if context["is_owner"] or not at_least(role, Role.MANAGER)
     ]
-    form = MemberForm(request.POST or None, roles=roles)
+    form = MemberForm(None if link else request.POST or None, roles=roles)
     if request.method == "POST" and form.is_valid():
         try:
             added = people.add_member(person(request), context["project"], **form.cleaned_data)
@@ -39,11 +47,19 @@ def members(request: HttpRequest, project_id: int) -> HttpResponse:
     context |= {
         "form": form,
         "members": rows,
+        "link": link,
+        "invitations": _waiting(context),
         "roles": roles,
         "changeable": {row.pk for row in rows if _may_change(context, row, len(owners))},
     }
     status = 400 if form.errors else 200
     return render(request, "annotations/members.html", context, status=status)
+
+
+def _waiting(context: dict) -> list[Invitation]:
+    """Invitations that nobody has used, for managers."""
+    rows = Invitation.objects.filter(project=context["project"], used_at=None)
+    return list(rows.filter(expires_at__gt=timezone.now())) if context["can_manage"] else []
 
 
 def _may_change(context: dict, member: Membership, owners: int) -> bool:

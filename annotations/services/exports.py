@@ -19,7 +19,7 @@ from annotations.models.projects import Role
 from annotations.records import Dataset, ImageRecord, Report
 from annotations.selectors.exports import Rule
 from annotations.selectors.releases import snapshot
-from annotations.services import files, jobs, releases
+from annotations.services import audit, files, jobs, releases
 from annotations.services.references import open_upright
 
 AT_ONCE = 100
@@ -71,6 +71,7 @@ def start_export(
         "images": images,
         "options": options,
     }
+    audit.note(user, audit.Kind.EXPORT, f"Exported {format} ({status})", project=project)
     return jobs.enqueue(project=project, kind=Job.Kind.EXPORT, user=user, params=params, key=key)
 
 

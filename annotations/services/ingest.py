@@ -22,7 +22,7 @@ from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, JPEG, VIDEOS, ZIP, FileType, sniff
 from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
-from annotations.services import facts, files, jobs, references, zips
+from annotations.services import audit, facts, files, jobs, references, zips
 
 SMALL_ZIP_ENTRIES = 200
 SMALL_ZIP_BYTES = 200 * 2**20
@@ -474,6 +474,8 @@ def delete_image(user, image: Image) -> None:
     require(user, image.project_id, Role.MANAGER)
     refuse_archived(image.project)
     with transaction.atomic():
+        what = f"Deleted the image {image.name}"
+        audit.note(user, audit.Kind.DELETE, what, project=image.project_id)
         facts.forget(Image.objects.filter(pk=image.pk))
         image.delete()
     files.collect(StoredFile.objects.filter(pk=image.file_id))

@@ -1,21 +1,25 @@
 """Members of projects, and the tokens with which scripts log in."""
 
+from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.models import Session
 from django.db import IntegrityError, transaction
 from knox.models import AuthToken
 
 from annotations.access import at_least, require
 from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
-from annotations.models import Membership, Project, User
+from annotations.models import Lease, Membership, Project, Scope, TokenGrant, User
 from annotations.models.projects import Role
+from annotations.services import audit, work
 
 MAX_TOKENS = 50
 
 
 def add_member(user, project: Project, *, username: str, role: str) -> Membership:
     """Makes the person of that name a member. Managers add annotators and reviewers, owners all."""
-    _require_for(user, project, role)
+    require_for(user, project, role)
     person = User.objects.filter(username=username, is_active=True).first()
     if person is None:
         raise ServiceError(
@@ -27,6 +31,7 @@ def add_member(user, project: Project, *, username: str, role: str) -> Membershi
         )
     try:
         with transaction.atomic():
+            audit.note(user, audit.Kind.MEMBER, f"Added {username} as {role}", project=project)
             return Membership.objects.create(project=project, user=person, role=role)
     except IntegrityError:
         raise Conflict(
@@ -38,9 +43,12 @@ def set_role(user, membership: Membership, role: str) -> Membership:
     """Gives a member another role. Managers only between annotator and reviewer."""
     with transaction.atomic():
         membership = _locked(membership)
-        _require_for(user, membership.project, membership.role, role)
+        require_for(user, membership.project, membership.role, role)
         if role != Role.OWNER:
             _keep_an_owner(membership)
+        name = membership.user.username
+        what = f"Made {name} {role}, was {membership.role}"
+        audit.note(user, audit.Kind.ROLE, what, project=membership.project)
         membership.role = role
         membership.save(update_fields=["role"])
     return membership
@@ -51,8 +59,10 @@ def remove_member(user, membership: Membership) -> None:
     with transaction.atomic():
         membership = _locked(membership)
         if membership.user_id != user.pk:
-            _require_for(user, membership.project, membership.role)
+            require_for(user, membership.project, membership.role)
         _keep_an_owner(membership)
+        what = f"Removed {membership.user.username}"
+        audit.note(user, audit.Kind.MEMBER, what, project=membership.project)
         membership.delete()
 
 
@@ -63,13 +73,31 @@ def set_preferences(user, preferences: dict[str, Any]) -> dict[str, Any]:
     return preferences
 
 
-def create_token(user) -> tuple[AuthToken, str]:
-    """A new token of `user` and its secret, which is stored nowhere."""
+def create_token(
+    user, *, name: str = "", scope: str = Scope.ADMIN, days: int | None = None
+) -> tuple[AuthToken, str]:
+    """A new token of `user` and its secret, which is stored nowhere. `days` None: without end."""
     if AuthToken.objects.filter(user=user).count() >= MAX_TOKENS:
         raise Conflict(
             "too_many", f"You have {MAX_TOKENS} tokens.", hint="Delete one that is not in use."
         )
-    return AuthToken.objects.create(user)
+    with transaction.atomic():
+        token, secret = AuthToken.objects.create(user, expiry=days and timedelta(days=days))
+        TokenGrant.objects.create(token=token, name=name, scope=scope)
+        audit.note(user, audit.Kind.TOKEN, f"Made the token {token.token_key}… ({scope})")
+    return token, secret
+
+
+def check_scope(token: AuthToken, writes: bool, administers: bool) -> None:
+    """Forbidden where the token's scope is too small for reading, writing or administering."""
+    grant = TokenGrant.objects.filter(token=token).first()
+    needed = Scope.READ if not writes else Scope.ADMIN if administers else Scope.WRITE
+    order = list(Scope)
+    if grant and order.index(Scope(grant.scope)) < order.index(needed):
+        raise Forbidden(
+            f"This token may {Scope(grant.scope).label.lower()}; this needs {needed.value}.",
+            hint="Make a token of that scope.",
+        )
 
 
 def revoke_token(user, key: str) -> None:
@@ -77,9 +105,35 @@ def revoke_token(user, key: str) -> None:
     deleted, _ = AuthToken.objects.filter(user=user, token_key=key).delete()
     if not deleted:
         raise NotFound("token")
+    audit.note(user, audit.Kind.TOKEN, f"Revoked the token {key}…")
 
 
-def _require_for(user, project: Project, *roles: str) -> None:
+def deactivate(person: User, by: User | None = None) -> None:
+    """Ends all sessions and tokens of `person` at once, and no new ones begin.
+
+    What the person has open goes back to the queue; what the person labeled stays.
+    """
+    with transaction.atomic():
+        person.is_active = False
+        person.save(update_fields=["is_active"])
+        AuthToken.objects.filter(user=person).delete()
+        for session in Session.objects.iterator():
+            if session.get_decoded().get(SESSION_KEY) == str(person.pk):
+                session.delete()
+        for lease in Lease.objects.filter(user=person, state=Lease.State.ACTIVE):
+            work.hand_back(person, lease)
+        audit.note(by, audit.Kind.PERSON, f"Deactivated {person.username}")
+
+
+def reactivate(person: User, by: User | None = None) -> None:
+    """The person may log in again, with new sessions and tokens."""
+    with transaction.atomic():
+        person.is_active = True
+        person.save(update_fields=["is_active"])
+        audit.note(by, audit.Kind.PERSON, f"Reactivated {person.username}")
+
+
+def require_for(user, project: Project, *roles: str) -> None:
     """Whether `user` may add, change or remove members of these roles."""
     mine = require(user, project, Role.MANAGER)
     if mine != Role.OWNER and any(at_least(role, Role.MANAGER) for role in roles):
@@ -92,7 +146,7 @@ def _require_for(user, project: Project, *roles: str) -> None:
 def _locked(membership: Membership) -> Membership:
     """The membership as it is now, with its project locked until the transaction ends."""
     Project.objects.select_for_update(no_key=True).filter(pk=membership.project_id).first()
-    now = Membership.objects.select_related("project").filter(pk=membership.pk).first()
+    now = Membership.objects.select_related("project", "user").filter(pk=membership.pk).first()
     if now is None:
         raise NotFound("membership")
     return now

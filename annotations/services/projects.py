@@ -11,6 +11,7 @@ from annotations.access import require
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.models import Annotation, Category, Membership, Project
 from annotations.models.projects import Role
+from annotations.services import audit
 
 MAX_CATEGORIES = 2000
 
@@ -54,6 +55,7 @@ def delete_project(user, project: Project) -> None:
     """Deletes the project with all that is in it. Owners only."""
     require(user, project, Role.OWNER)
     with transaction.atomic():
+        audit.note(user, audit.Kind.DELETE, f"Deleted the project {project.name}", project=project)
         # Regions protect their category, so they go first.
         Annotation.objects.filter(project=project).delete()
         project.delete()

@@ -22,7 +22,7 @@ from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.models import Annotation, Batch, Gold, Image, Lease, Membership, Project
 from annotations.models.projects import Role
 from annotations.selectors import work as queue
-from annotations.services import facts
+from annotations.services import audit, facts
 
 REOPENED_DAYS = 7
 """Reopened work waits so long for the one who made it."""
@@ -301,6 +301,8 @@ def set_rules(user, project: Project, changes: dict[str, Any]) -> Project:
         for name, value in changes.items():
             setattr(project, name, value)
         project.save(update_fields=list(changes))
+        what = ", ".join(f"{name} = {value}" for name, value in changes.items())
+        audit.note(user, audit.Kind.RULES, what, project=project)
         if project.annotators != before:
             recount(Image.objects.filter(project=project))
     return project

@@ -475,6 +475,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/invitations/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description The link stops working. */
+        delete: operations["invitation_view_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/jobs/{id}": {
         parameters: {
             query?: never;
@@ -853,6 +870,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Who did what in the project, and logins and tokens of its members. Owners only. */
+        get: operations["audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/projects/{id}/batches": {
         parameters: {
             query?: never;
@@ -975,6 +1009,24 @@ export interface paths {
         put?: never;
         /** @description Import a data set, all of it or nothing. Managers only. A small one is done: 201. */
         post: operations["imports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/projects/{id}/invitations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The invitations of the project, the newest first. Managers only. */
+        get: operations["invitations_get"];
+        put?: never;
+        /** @description A link with which one person joins. Managers invite annotators and reviewers. */
+        post: operations["invitations_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1514,6 +1566,30 @@ export interface components {
             /** @description The texts that a choice may be. */
             choices?: string[];
         };
+        AuditEntry: {
+            readonly id: number;
+            /** Format: date-time */
+            readonly at: string;
+            kind: components["schemas"]["AuditKind"];
+            /** @description The name at that time. */
+            actor?: string;
+            what: string;
+            /** @description Of the client, for logins. */
+            address?: string;
+        };
+        /**
+         * @description * `login` - Logged in
+         *     * `role` - Role changed
+         *     * `member` - Member added or removed
+         *     * `invitation` - Invitation
+         *     * `token` - Token
+         *     * `person` - Account
+         *     * `export` - Export
+         *     * `delete` - Deleted
+         *     * `rules` - Rules changed
+         * @enum {string}
+         */
+        AuditKind: "login" | "role" | "member" | "invitation" | "token" | "person" | "export" | "delete" | "rules";
         Base: {
             key: string;
             /** @description For people. */
@@ -1833,6 +1909,22 @@ export interface components {
          * @enum {string}
          */
         ImageStatus: "new" | "in_progress" | "submitted" | "sent_back" | "approved";
+        Invitation: {
+            readonly id: number;
+            role: components["schemas"]["Role"];
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: date-time */
+            used_at?: string | null;
+            used_by?: string | null;
+        };
+        InvitationWishRequest: {
+            role: components["schemas"]["Role"];
+            /** @default 7 */
+            days: number;
+        };
         Job: {
             id: number;
             kind: components["schemas"]["JobKindEnum"];
@@ -2078,6 +2170,19 @@ export interface components {
             /** @default predictions */
             as: components["schemas"]["AsEnum"];
         };
+        NewInvitation: {
+            readonly id: number;
+            role: components["schemas"]["Role"];
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: date-time */
+            used_at?: string | null;
+            used_by?: string | null;
+            /** @description Of the link; it is shown this once. */
+            path: string;
+        };
         NewMemberRequest: {
             username: string;
             role: components["schemas"]["Role"];
@@ -2107,6 +2212,12 @@ export interface components {
             key: string;
             /** Format: date-time */
             created: string;
+            /** Format: date-time */
+            expiry: string | null;
+            /** @default  */
+            name: string;
+            /** @default admin */
+            scope: components["schemas"]["TokenScope"];
             /** @description The secret, shown this once. */
             token: string;
         };
@@ -2137,6 +2248,10 @@ export interface components {
             results: components["schemas"]["AnnotationLine"][];
             next: number | null;
         };
+        PageOfAuditEntry: {
+            results: components["schemas"]["AuditEntry"][];
+            next: number | null;
+        };
         PageOfBatch: {
             results: components["schemas"]["Batch"][];
             next: number | null;
@@ -2151,6 +2266,10 @@ export interface components {
         };
         PageOfImage: {
             results: components["schemas"]["Image"][];
+            next: number | null;
+        };
+        PageOfInvitation: {
+            results: components["schemas"]["Invitation"][];
             next: number | null;
         };
         PageOfJob: {
@@ -2699,6 +2818,26 @@ export interface components {
             key: string;
             /** Format: date-time */
             created: string;
+            /** Format: date-time */
+            expiry: string | null;
+            /** @default  */
+            name: string;
+            /** @default admin */
+            scope: components["schemas"]["TokenScope"];
+        };
+        /**
+         * @description * `read` - Read
+         *     * `write` - Read and write
+         *     * `admin` - Everything
+         * @enum {string}
+         */
+        TokenScope: "read" | "write" | "admin";
+        TokenWishRequest: {
+            /** @default  */
+            name: string;
+            /** @default admin */
+            scope: components["schemas"]["TokenScope"];
+            days?: number | null;
         };
         TrainRequest: {
             /** @default  */
@@ -5064,6 +5203,58 @@ export interface operations {
             };
         };
     };
+    invitation_view_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     one_job_get: {
         parameters: {
             query?: never;
@@ -6627,6 +6818,75 @@ export interface operations {
             };
         };
     };
+    audit_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                /**
+                 * @description * `login` - Logged in
+                 *     * `role` - Role changed
+                 *     * `member` - Member added or removed
+                 *     * `invitation` - Invitation
+                 *     * `token` - Token
+                 *     * `person` - Account
+                 *     * `export` - Export
+                 *     * `delete` - Deleted
+                 *     * `rules` - Rules changed
+                 */
+                kind?: "login" | "role" | "member" | "invitation" | "token" | "person" | "export" | "delete" | "rules";
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfAuditEntry"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     batches_get: {
         parameters: {
             query?: {
@@ -7381,6 +7641,120 @@ export interface operations {
                 };
             };
             507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    invitations_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfInvitation"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    invitations_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InvitationWishRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NewInvitation"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9132,7 +9506,11 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["TokenWishRequest"];
+            };
+        };
         responses: {
             201: {
                 headers: {

@@ -13,6 +13,7 @@ PAGES = {
     "models:learning": ("project", "manager"),
     "models:preview": ("preview", "manager"),
     "pages:work": ("project", "annotator"),
+    "pages:audit": ("project", "owner"),
     "pages:review": ("project", "reviewer"),
     "pages:quality": ("project", "annotator"),
     "pages:quality_models": ("project", "manager"),

@@ -16,7 +16,7 @@ from knox.models import AuthToken
 
 from annotations.models import Batch, Comment, Gold, Job, Lease, Membership, Suspicion, User
 from annotations.selectors.exports import Rule
-from annotations.services import jobs, releases
+from annotations.services import invitations, jobs, releases
 from annotations.services.files import tile_folder
 from inference.engines.base import Embedding
 from inference.models import ModelVersion, TrainingRun
@@ -104,6 +104,7 @@ def things(people, project, store_image, make_image, make_annotation, settings) 
     default_storage.save(decoders.storage_name(learned), ContentFile(b"onnx"))
     result = {"file": file, "name": "one.zip", "bytes": 2}
     Job.objects.filter(pk=exported.pk).update(state="done", result=result)
+    invitation, _ = invitations.invite(owner, project, role="annotator", days=7)
     later = timezone.now() + timedelta(minutes=5)
     lease, skipped = (
         Lease.objects.create(
@@ -122,6 +123,7 @@ def things(people, project, store_image, make_image, make_annotation, settings) 
         "gold": gold.pk,
         "suspicion": suspicion.pk,
         "joint": joint.pk,
+        "invitation": invitation.pk,
         "lease": lease,
         "skipped": skipped,
         "batch": Batch.objects.create(project=project, name="first").pk,
