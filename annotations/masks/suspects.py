@@ -33,6 +33,7 @@ LEAST = 12
 ODD_FROM = 4.5
 """Robust z beyond which a value is odd; Iglewicz and Hoaglin (1993) say 3.5 for one feature."""
 FOLDS = 5
+MARGIN = 0.1
 PATCH = 12
 """Side of the small picture by which twins are found, pixels."""
 TWINS = 0.02
@@ -132,10 +133,10 @@ def unlike(
 ) -> list[tuple[int, int, float]]:
     """Regions that a classifier takes for another category: (place, that category, score).
 
-    The classifier never saw the image that it judges (cross-validation by `groups`). Score: its
-    confidence in the other category over that in the given one. After Northcutt et al., Confident
-    Learning, JAIR 2021: a label is doubted only where the other category is as likely as it usually
-    is among those that have it.
+    The classifier never saw the image that it judges (cross-validation by `groups`). Score: by how
+    much it is surer of the other category than of the given one, at least MARGIN. After Northcutt
+    et al., Confident Learning, JAIR 2021: a label is doubted only where the other category is as
+    likely as it usually is among those that have it.
     """
     known, counts = np.unique(categories, return_counts=True)
     frequent = known[counts >= LEAST]
@@ -163,8 +164,8 @@ def unlike(
     own = chance[np.arange(len(rows)), codes]
     best = chance[np.arange(len(rows)), guess]
     return [
-        (int(rows[i]), int(frequent[guess[i]]), float(best[i] / (best[i] + own[i])))
-        for i in np.flatnonzero((guess != codes) & (best > own) & (best >= usual[guess]))
+        (int(rows[i]), int(frequent[guess[i]]), float(best[i] - own[i]))
+        for i in np.flatnonzero((guess != codes) & (best - own > MARGIN) & (best >= usual[guess]))
     ]
 
 

