@@ -1,7 +1,9 @@
+import type { ComponentProps } from "preact";
 import { useState } from "preact/hooks";
 import { missing } from "../core/attributes";
 import type { Attribute, Region, Values } from "../core/types";
 import { useEditor } from "./context";
+import type { Editor } from "./editor";
 import { IconButton } from "./icons";
 
 /** What the selected regions carry: those of their category, and those that only they have. */
@@ -39,13 +41,15 @@ export function Attributes({ regions }: { regions: readonly Region[] }) {
       })}
       {regions.length === 1 &&
         free.map(([name, value]) => (
-          <label class="field-row" key={name}>
+          <div class="field-row" key={name}>
             <span class="clip">{name}</span>
-            <input
+            <Line
+              {...backToPicture(editor)}
+              aria-label={name}
               type="text"
-              value={typeof value === "string" ? value : JSON.stringify(value)}
+              text={typeof value === "string" ? value : JSON.stringify(value)}
               disabled={!editable || declared.length > 0}
-              onChange={(event) => store(name, event.currentTarget.value)}
+              store={(text) => store(name, text)}
             />
             <IconButton
               icon="close"
@@ -53,7 +57,7 @@ export function Attributes({ regions }: { regions: readonly Region[] }) {
               disabled={!editable}
               onClick={() => store(name, undefined)}
             />
-          </label>
+          </div>
         ))}
       {regions.length === 1 && editable && declared.length === 0 && (
         <NewAttribute values={first.attributes} add={(name) => store(name, "")} />
@@ -86,6 +90,17 @@ function TypedField(props: FieldProps) {
   );
 }
 
+/** Enter and Escape lead back to the picture. */
+function backToPicture(editor: Editor) {
+  return {
+    onKeyDown: (event: KeyboardEvent) => {
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      editor.stage.element.focus({ preventScroll: true });
+      event.preventDefault();
+    },
+  };
+}
+
 function Widget(props: FieldProps) {
   const editor = useEditor();
   const { attribute, value, several, lacking, disabled, store } = props;
@@ -94,12 +109,7 @@ function Widget(props: FieldProps) {
     "aria-label": attribute.name,
     "aria-required": attribute.required,
     "aria-invalid": lacking,
-    /** Enter and Escape lead back to the picture. */
-    onKeyDown: (event: KeyboardEvent) => {
-      if (event.key !== "Enter" && event.key !== "Escape") return;
-      editor.stage.element.focus({ preventScroll: true });
-      event.preventDefault();
-    },
+    ...backToPicture(editor),
   };
   const words = several ? "Several" : "None";
   switch (attribute.type) {
@@ -135,30 +145,50 @@ function Widget(props: FieldProps) {
       );
     case "number":
       return (
-        <input
+        <Line
           {...common}
           type="number"
           step="any"
           placeholder={lacking ? "Required" : words}
-          value={several ? "" : typeof value === "number" ? value : ""}
-          onChange={(event) => {
-            const number = event.currentTarget.valueAsNumber;
-            store(Number.isFinite(number) ? number : undefined);
-          }}
+          text={!several && typeof value === "number" ? String(value) : ""}
+          store={(text) => store(text === "" ? undefined : Number(text))}
         />
       );
     case "text":
       return (
-        <input
+        <Line
           {...common}
           type="text"
           maxLength={1000}
           placeholder={lacking ? "Required" : words}
-          value={several || value === undefined ? "" : String(value)}
-          onChange={(event) => store(event.currentTarget.value || undefined)}
+          text={several || value === undefined ? "" : String(value)}
+          store={(text) => store(text || undefined)}
         />
       );
   }
+}
+
+type LineProps = ComponentProps<"input"> & {
+  readonly text: string;
+  readonly store: (text: string) => void;
+};
+
+/** A field that keeps what is being typed, whatever else happens meanwhile, until it is left. */
+function Line({ text, store, onKeyDown, ...attributes }: LineProps) {
+  const [typed, setTyped] = useState<string | null>(null);
+  return (
+    <input
+      {...attributes}
+      value={typed ?? text}
+      onInput={(event) => setTyped(event.currentTarget.value)}
+      onChange={(event) => store(event.currentTarget.value)}
+      onBlur={() => setTyped(null)}
+      onKeyDown={(event) => {
+        if (event.key === "Escape") event.currentTarget.value = text;
+        onKeyDown?.(event);
+      }}
+    />
+  );
 }
 
 function NewAttribute({ values, add }: { values: Values; add: (name: string) => void }) {
