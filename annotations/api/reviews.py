@@ -1,5 +1,6 @@
 """Submitting, judging and commenting on annotations."""
 
+import uuid
 from typing import Any
 
 from django.urls import path
@@ -21,12 +22,13 @@ from annotations.api.serializers_review import (
     AcceptedSerializer,
     BaseRegionsSerializer,
     BasesSerializer,
+    HistorySerializer,
 )
 from annotations.models import Comment
 from annotations.selectors.annotations import get_annotation
 from annotations.selectors.projects import get_project
 from annotations.selectors.reviews import comment_values, comments_of
-from annotations.selectors.versions import base_regions, bases_of
+from annotations.selectors.versions import base_regions, bases_of, history_of
 from annotations.services import reviews
 
 MOVE_ERRORS: dict[int, Any] = {409: ErrorSerializer, 412: ErrorSerializer}
@@ -88,6 +90,14 @@ class BaseView(View):
         return Response({"regions": found})
 
 
+class History(View):
+    @endpoint(replies=HistorySerializer)
+    def get(self, request: Request, pk: int, region: uuid.UUID) -> Response:
+        """Every revision of the region, the oldest first: who, when and from what."""
+        found = history_of(get_annotation(request.user, pk), region)
+        return Response(HistorySerializer({"results": found}).data)
+
+
 class Reopen(View):
     @endpoint(body=VerdictSerializer, replies=AnnotationStateSerializer, errors=MOVE_ERRORS)
     def post(self, request: Request, pk: int) -> Response:
@@ -126,6 +136,7 @@ urlpatterns = [
     path("annotations/<int:pk>/approve", Approve.as_view()),
     path("annotations/<int:pk>/send_back", SendBack.as_view()),
     path("annotations/<int:pk>/reopen", Reopen.as_view()),
+    path("annotations/<int:pk>/regions/<uuid:region>/history", History.as_view()),
     path("annotations/<int:pk>/fix", Fix.as_view()),
     path("annotations/<int:pk>/bases", Bases.as_view()),
     path("annotations/<int:pk>/bases/<slug:key>", BaseView.as_view()),

@@ -26,5 +26,25 @@ class BaseRegionsSerializer(serializers.Serializer):
     regions = BaseRegionSerializer(many=True)
 
 
+class PastRegionSerializer(BaseRegionSerializer):
+    """A region after one write. To restore it, write it again, based on the newest version."""
+
+    version = serializers.IntegerField()
+    author = serializers.CharField()
+    at = serializers.DateTimeField()
+    seconds = serializers.FloatField(allow_null=True, help_text="Active time of the write.")
+    source = serializers.CharField(help_text="The tool, or import.")
+    model = serializers.CharField(allow_blank=True, help_text="Whose proposal it was.")
+    model_version = serializers.CharField(allow_blank=True)
+    deleted = serializers.BooleanField()
+    is_crowd = serializers.BooleanField()
+    order = serializers.IntegerField()
+    attributes = serializers.DictField()
+
+
+class HistorySerializer(serializers.Serializer):
+    results = PastRegionSerializer(many=True)
+
+
 class AcceptedSerializer(serializers.Serializer):
     approved = serializers.IntegerField(help_text="How many.")

@@ -1,5 +1,6 @@
 """What an annotation can be compared with: proposals, what it was, what others made."""
 
+import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,3 +79,33 @@ def shape_values(row: Any, image: Image) -> dict[str, Any]:
         "mask": mask_values(row.counts, image),
         "polygons": row.polygons,
     }
+
+
+def history_of(annotation: Annotation, region: uuid.UUID) -> list[dict[str, Any]]:
+    """Every revision of a region, the oldest first: who, when, from what, and what it was then.
+
+    A model is named where the region was accepted from a proposal of its. NotFound without one.
+    """
+    rows = RegionRevision.objects.filter(region__annotation=annotation, region__uuid=region)
+    found = list(rows.select_related("author", "region__proposal__prediction").order_by("version"))
+    if not found:
+        raise NotFound("region")
+    proposal = found[0].region.proposal
+    model = proposal.prediction if proposal else None
+    return [
+        {
+            "version": row.version,
+            "author": row.author.username,
+            "at": row.at,
+            "seconds": row.seconds,
+            "source": row.source,
+            "model": model.model if model else "",
+            "model_version": model.model_version if model else "",
+            "deleted": row.deleted,
+            "is_crowd": row.is_crowd,
+            "order": row.order,
+            "attributes": row.attributes,
+            **shape_values(row, annotation.image),
+        }
+        for row in found
+    ]

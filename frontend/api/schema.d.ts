@@ -143,6 +143,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/annotations/{id}/regions/{region}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every revision of the region, the oldest first: who, when and from what. */
+        get: operations["history_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/annotations/{id}/reopen": {
         parameters: {
             query?: never;
@@ -1861,6 +1878,9 @@ export interface components {
         GoldList: {
             results: components["schemas"]["Gold"][];
         };
+        History: {
+            results: components["schemas"]["PastRegion"][];
+        };
         Image: {
             id: number;
             /** Format: uuid */
@@ -2303,6 +2323,38 @@ export interface components {
         PageOfTraining: {
             results: components["schemas"]["Training"][];
             next: number | null;
+        };
+        /** @description A region after one write. To restore it, write it again, based on the newest version. */
+        PastRegion: {
+            category: number | null;
+            mask: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons: number[][][] | null;
+            version: number;
+            author: string;
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: double
+             * @description Active time of the write.
+             */
+            seconds: number | null;
+            /** @description The tool, or import. */
+            source: string;
+            /** @description Whose proposal it was. */
+            model: string;
+            model_version: string;
+            deleted: boolean;
+            is_crowd: boolean;
+            order: number;
+            attributes: {
+                [key: string]: unknown;
+            };
         };
         PatchRequest: {
             writes: components["schemas"]["WriteRequest"][];
@@ -3837,6 +3889,60 @@ export interface operations {
                 };
             };
             428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    history_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                region: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["History"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -152,6 +152,7 @@ API = [
     Row("POST", "/api/annotations/{submitted}/send_back", "reviewer", 200, VERDICT),
     Row("POST", "/api/annotations/{submitted}/fix", "reviewer", 200, {"revision": 1}),
     Row("GET", "/api/annotations/{annotation}/bases", "annotator"),
+    Row("GET", "/api/annotations/{annotation}/regions/{region}/history", "annotator"),
     Row("GET", "/api/annotations/{annotation}/bases/annotation-{theirs}", "reviewer",
         but={"annotator": 404}),
     Row("POST", "/api/projects/{project}/accept_unsampled", "manager"),

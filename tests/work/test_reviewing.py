@@ -153,3 +153,16 @@ def test_the_riskiest_come_first(
     reviews.submit(owner, make_annotation(careless, owner, regions=1), 1)
     found = [row.image for row in queue.review_queue(reviewer, project)]
     assert found == [careless, unsure, sure]
+
+
+def test_the_history_of_a_region_says_who_and_what_it_was(submitted, reviewer, project) -> None:
+    region = submitted.regions.first()
+    reviews.fix(reviewer, submitted, 2)
+    write = box(region, 0, 4, project.categories.last().pk)
+    regions.apply_patch(reviewer, again(submitted), [write], 6)
+    past = versions.history_of(again(submitted), region.uuid)
+    assert [(one["version"], one["author"]) for one in past] == [(1, "teammate"), (2, "reviewer")]
+    assert past[0]["mask"]
+    assert past[1]["polygons"] == write.polygons
+    assert past[1]["seconds"] == 6
+    assert refused(versions.history_of, submitted, uuid.uuid4()) == (404, "not_found")
