@@ -59,6 +59,7 @@ ENGINES: dict[str, EngineSpec] = {
         runs_in_web=True,
     ),
     "sam": EngineSpec("inference.engines.sam.Sam", "Segment Anything", BOTH, min_score=0.88),
+    "sam2": EngineSpec("inference.engines.sam2.Sam2", "Segment Anything 2", frozenset({"prompt"})),
     "mask_rcnn": EngineSpec(
         "inference.engines.mask_rcnn.MaskRCNN",
         "Mask R-CNN",

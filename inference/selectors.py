@@ -87,7 +87,7 @@ def suggested_map(model: ModelVersion, categories: Iterable) -> dict[str, int]:
 
 def _strength(model: ModelVersion) -> tuple[int, float, str]:
     """The project's own, then learned weights, then classic; of one engine the larger one first."""
-    order = ["sam", "mask_rcnn", "semantic", "forest", "classic"]
+    order = ["sam", "sam2", "mask_rcnn", "semantic", "forest", "classic"]
     rank = order.index(model.engine) if model.engine in order else 0
     if model.current:
         rank = -1

@@ -13,6 +13,7 @@ ABOUT = {
     "classic": "Finds regions by colour and edges. Needs no weights and no GPU. Names no classes.",
     "sam": "Outlines anything in a picture, and follows clicks and boxes. Names no classes.",
     "mask_rcnn": "Finds the objects that it was trained on and says what they are.",
+    "sam2": "Outlines what clicks and boxes show. Needs requirements/sam2.txt.",
     "semantic": "Gives every pixel one of the classes that it was trained on.",
 }
 DOES = {"detector": "labels whole images", "prompt": "answers clicks and boxes"}
