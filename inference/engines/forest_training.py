@@ -11,7 +11,7 @@ from sklearn.ensemble import RandomForestClassifier
 from inference.engines.forest import ARRAYS, FORMAT, filtered, shrunk
 from inference.engines.training import WEIGHTS, Example, Step, Task
 
-PIXELS = 80_000
+PIXELS = 50_000
 """That are learned from, in all images together."""
 STEPS = 4
 NOTHING = -1

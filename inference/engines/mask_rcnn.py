@@ -33,6 +33,8 @@ RESNETS: dict[tuple[str, tuple[int, ...]], str] = {
     ("bottleneck", (3, 4, 6, 3)): "resnet50",
     ("bottleneck", (3, 4, 23, 3)): "resnet101",
 }
+FEW = 600
+"""Boxes per level that a slim network looks at more closely; half of them are left in an image."""
 NOT_IT = "The weights are not those of torchvision's Mask R-CNN."
 
 
@@ -163,6 +165,10 @@ def build(config: dict[str, Any], *, norm: Any = FrozenBatchNorm2d) -> torch.nn.
         box_head=TwoMLPHead(config["channels"] * 7**2, config["hidden"]),
         box_predictor=FastRCNNPredictor(config["hidden"], config["classes"]),
         mask_head=MaskRCNNHeads(config["channels"], (config["channels"],) * 2, 1),
+        rpn_pre_nms_top_n_train=FEW,
+        rpn_pre_nms_top_n_test=FEW,
+        rpn_post_nms_top_n_train=FEW // 2,
+        rpn_post_nms_top_n_test=FEW // 2,
         mask_predictor=MaskRCNNPredictor(config["channels"], config["channels"], config["classes"]),
         **size,
     )

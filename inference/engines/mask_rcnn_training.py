@@ -50,7 +50,7 @@ def _train(task: Task, stop: Callable[[], bool]) -> Iterator[Step]:
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], 1e-4, weight_decay=1e-4
     )
-    rate = 1e-4 if task.start else 5e-4
+    rate = 1e-4 if task.start else 1e-3
     best, before = -1.0, 0.0
     if (task.folder / CHECKPOINT).exists():
         saved = torch.load(task.folder / CHECKPOINT, weights_only=True, map_location=where)
@@ -103,7 +103,7 @@ def _model(task: Task) -> tuple[torch.nn.Module, dict[str, Any]]:
     classes = len(task.categories) + 1
     side = int(task.options["side"])
     if task.start is None:
-        config = {
+        config: dict[str, Any] = {
             "backbone": "resnet18",
             "version": 1,
             "classes": classes,
@@ -112,7 +112,9 @@ def _model(task: Task) -> tuple[torch.nn.Module, dict[str, Any]]:
             "side": side,
             "anchor": _anchor(task, side),
         }
-        return build(config, norm=BatchNorm2d), config
+        model = build(config, norm=BatchNorm2d)
+        _calm(model)
+        return model, config
     read = state.read(task.start)
     config = {**shape_of(read), "classes": classes}
     own = config["side"] > 0
@@ -129,6 +131,21 @@ def _model(task: Task) -> tuple[torch.nn.Module, dict[str, Any]]:
     }
     model.load_state_dict({**current, **fitting})
     return model, config
+
+
+def _calm(model: torch.nn.Module) -> None:
+    """What a network from scratch says first is near zero, so that the first steps are no waste."""
+    heads: Any = model.roi_heads
+    for layer, spread in (
+        (heads.box_predictor.cls_score, 0.01),
+        (heads.box_predictor.bbox_pred, 0.001),
+        (heads.mask_predictor.mask_fcn_logits, 0.001),
+    ):
+        torch.nn.init.normal_(layer.weight, std=spread)
+        torch.nn.init.zeros_(layer.bias)
+    for name, norm in model.named_modules():
+        if name.endswith("bn2"):  # each block begins as its shortcut
+            torch.nn.init.zeros_(norm.weight)
 
 
 def _see(model: torch.nn.Module, side: int) -> None:

@@ -184,6 +184,37 @@ def test_a_training_leaves_a_measured_model_that_tells_where_it_came_from(
     assert not default_storage.listdir("uploads")[1]
 
 
+def test_the_page_shows_curves_tables_and_pictures(
+    project, manager, ready, learner, approve, client_of
+):
+    client = client_of(manager)
+    address = f"/projects/{project.pk}/learning"
+    asked = client.post(address, {"engine": "fake", "side": 64})
+    assert asked.status_code == 302
+    waiting = client.get(address).content.decode()
+    assert "Stop early, keep the best" in waiting
+    assert 'id="poll"' in waiting
+    done = run(TrainingRun.objects.get())
+    shown = client.get(address).content.decode()
+    assert shown.count("<polyline") == 2
+    assert done.verdict.startswith("AP 0.900 on 1 held-out image")
+    assert "AP 0.900 on 1 held-out image" in shown
+    assert "in use" in shown
+    picture = f"/api/trainings/{done.pk}/images/{done.examples[0]['image']}/picture"
+    both = [client.get(f"{picture}?of={which}") for which in ("truth", "found")]
+    assert all(one.content.startswith(b"RIFF") for one in both)
+    assert both[0].content != both[1].content
+    listed = client.get(f"/api/projects/{project.pk}/trainings").json()["results"]
+    assert [one["model"] for one in listed] == [done.model.pk]
+
+
+def test_a_project_without_approved_images_is_told_how_many_are_needed(
+    project, manager, learner, client_of
+):
+    words = client_of(manager).get(f"/projects/{project.pk}/learning").content.decode()
+    assert "5 are needed and 0 are there" in words
+
+
 def test_what_is_held_out_is_never_learned_from(project, manager, ready, learner):
     done = run(start(manager, project))
     task = learner.seen[0]
