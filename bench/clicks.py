@@ -117,7 +117,8 @@ def main(arguments: Sequence[str]) -> int:
                 for number in range(options.clicks):
                     x, y = random.uniform(0.2, 0.8, 2)
                     sheet.click((int(x * WIDTH), int(y * HEIGHT)))
-                    page.wait_for_function(f"window.waits.length > {number}", timeout=60_000)
+                    while page.evaluate("window.waits.length") <= number:
+                        page.wait_for_timeout(5)
                     if number % 5 == 4:
                         page.keyboard.press("Escape")
                 waits = page.evaluate("window.waits")
