@@ -332,11 +332,11 @@ def _start(training: TrainingRun) -> Path | None:
 def _keep_checkpoint(run: JobRun, folder: Path) -> None:
     """Checkpoint and best weights into the storage, where any worker finds them; then the one
     before goes. Like an upload it belongs to the job and is dropped some time after it ended."""
-    packed = Path(shutil.make_archive(str(folder / "kept"), "zip", folder / ".", "."))
     name = f"uploads/{uuid.uuid4()}.checkpoint"
-    with packed.open("rb") as file:
-        name = default_storage.save(name, File(file))
-    packed.unlink()
+    with files.scratch() as aside:  # an archive must not hold itself
+        packed = Path(shutil.make_archive(str(aside / "kept"), "zip", folder))
+        with packed.open("rb") as file:
+            name = default_storage.save(name, File(file))
     before = run.job.params.get("upload")
     run.job.params["upload"] = name
     with transaction.atomic():
