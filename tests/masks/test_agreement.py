@@ -100,7 +100,8 @@ def test_shapes_are_measured_as_pycocotools_and_scikit_learn_do():
 
 def test_the_band_of_a_cropped_boundary_is_that_of_the_whole_image():
     one, other = box(5, 5, 40, 40, size=(400, 600)), box(8, 5, 40, 43, size=(400, 600))
-    whole = metrics.boundary_iou(*(rle.decode(s.counts, (400, 600)) for s in (one, other)))
+    first, second = (rle.decode(s.counts, (400, 600)) for s in (one, other))
+    whole = metrics.boundary_iou(first, second)
     assert matching.overlap(one, other, (400, 600)).boundary_iou == pytest.approx(whole)
 
 
