@@ -48,6 +48,7 @@ def test_no_input_breaks_a_reader(name):
     [
         # A zip whose last entry begins less than 30 bytes before its end.
         ("zip", None),
+        ("nifti", b"\0" + b"\x5c\x01\0\0" * 50),  # a header that is cut off
         # A number with a byte more than it needs.
         ("rle", bytes([2, 2]) + b"T05"),
     ],
