@@ -25,7 +25,8 @@ def open_images(user, project: Project) -> QuerySet[Image]:
     mine = Lease.objects.filter(image=OuterRef("pk"), user=user, purpose=Lease.Purpose.LABEL)
     own = Annotation.objects.filter(image=OuterRef("pk"), annotator=user, status__in=HOLDING)
     skipped = mine.filter(state__in=[Lease.State.SKIPPED, Lease.State.ACTIVE])
-    rows = Image.objects.filter(project=project, has_place=True)
+    # A bare boolean, which `=True` becomes, keeps SQLite from the index.
+    rows = Image.objects.filter(project=project, has_place__in=[True])
     return rows.filter(~Exists(skipped), ~Exists(own))
 
 
@@ -35,7 +36,7 @@ def queues(user, project: Project) -> list[QuerySet[Image]]:
     The first row of each is found by one walk of the index `image_queue`.
     """
     rows = open_images(user, project)
-    waiting = Image.objects.filter(batch=OuterRef("pk"), project=project, has_place=True)
+    waiting = Image.objects.filter(batch=OuterRef("pk"), project=project, has_place__in=[True])
     batches = Batch.objects.filter(Exists(waiting), project=project)
     ids: list[int | None] = [*batches.values_list("pk", flat=True), None]
     return [rows.filter(batch=pk).order_by("-priority", "pk") for pk in ids]
