@@ -77,6 +77,7 @@ def main(arguments: Sequence[str]) -> int:
     from tests.browser.conftest import CHROMIUM, FLAGS
     from tests.browser.drawing import Picture
     from tests.live import LiveApp
+    from tests.servers import wait_until
 
     random = np.random.default_rng(0)
     app = LiveApp()
@@ -117,8 +118,11 @@ def main(arguments: Sequence[str]) -> int:
                 for number in range(options.clicks):
                     x, y = random.uniform(0.2, 0.8, 2)
                     sheet.click((int(x * WIDTH), int(y * HEIGHT)))
-                    while page.evaluate("window.waits.length") <= number:
-                        page.wait_for_timeout(5)
+                    wait_until(
+                        lambda wanted=number: page.evaluate("window.waits.length") > wanted,
+                        f"answer {number + 1}",
+                        seconds=60,
+                    )
                     if number % 5 == 4:
                         page.keyboard.press("Escape")
                 waits = page.evaluate("window.waits")
