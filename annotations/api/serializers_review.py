@@ -33,7 +33,7 @@ class PastRegionSerializer(BaseRegionSerializer):
     author = serializers.CharField()
     at = serializers.DateTimeField()
     seconds = serializers.FloatField(allow_null=True, help_text="Active time of the write.")
-    source = serializers.CharField(help_text="The tool, or import.")
+    source = serializers.CharField(help_text="The tool, or import.")  # type: ignore[assignment]
     model = serializers.CharField(allow_blank=True, help_text="Whose proposal it was.")
     model_version = serializers.CharField(allow_blank=True)
     deleted = serializers.BooleanField()

@@ -1,5 +1,6 @@
 from django.conf import settings
 from django.db import models
+from django.db.models import TextChoices
 from django.db.models.functions import Lower
 
 
@@ -12,7 +13,7 @@ class ProjectQuerySet(models.QuerySet["Project"]):
         return self.filter(memberships__user_id=user.pk or 0)
 
 
-class ReviewRule(models.TextChoices):
+class ReviewRule(TextChoices):
     """Which submitted annotations are reviewed, and in which order."""
 
     ALL = "all", "All, those that wait longest first"
@@ -23,7 +24,7 @@ class ReviewRule(models.TextChoices):
 class Project(models.Model):
     """Images, categories and people."""
 
-    class Kind(models.TextChoices):
+    class Kind(TextChoices):
         SEMANTIC = "semantic", "Semantic masks"
         INSTANCE = "instance", "Instances"
         PANOPTIC = "panoptic", "Panoptic"
@@ -99,7 +100,7 @@ class Batch(models.Model):
         return self.name
 
 
-class Role(models.TextChoices):
+class Role(TextChoices):
     """Each role may do all that the roles before it may."""
 
     ANNOTATOR = "annotator", "Annotator"

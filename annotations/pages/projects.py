@@ -135,7 +135,7 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
     """The grid. htmx gets the part it asks for: the cards after a cursor, or all of the grid."""
     user = person(request)
     found = project_selectors.get_project(user, project_id)
-    filters = {
+    filters: dict[str, Any] = {
         "status": _one_of(request.GET.get("status", ""), Image.Status.values),
         "search": request.GET.get("search", "").replace("\x00", "")[:200],
         "annotator": request.GET.get("annotator", "").replace("\x00", "")[:150],

@@ -1,5 +1,7 @@
 """Typed attributes and preferences over HTTP."""
 
+from typing import Any
+
 from tests.api.test_patches import annotation, patch, upsert  # noqa: F401
 
 COLOR = {"name": "colour", "type": "choice", "required": True, "choices": ["red", "blue"]}
@@ -64,6 +66,9 @@ def test_preferences_are_ones_own(teammate, stranger, client_of) -> None:
     assert client_of(teammate).put(url, mine, format="json").json() == mine
     assert client_of(teammate).get(url).json() == mine
     assert client_of(stranger).get(url).json() == usual
-    for bad in ({"keys": []}, {"keys": {"a": "B"}}, {"keys": {"a" * 61: []}}, {"other": 1}):
+    refused: list[dict[str, Any]] = [
+        {"keys": []}, {"keys": {"a": "B"}}, {"keys": {"a" * 61: []}}, {"other": 1}
+    ]  # fmt: skip
+    for bad in refused:
         assert client_of(teammate).put(url, bad, format="json").status_code == 400
     assert client_of(teammate).put(url, {}, format="json").json() == usual

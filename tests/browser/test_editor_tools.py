@@ -1,5 +1,6 @@
 """Attributes, keys of one's own, fingers, a lost picture, operations and copies."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def work(live_app: LiveApp) -> Work:
     return Work.make(live_app, "instance", images=2, categories=categories)
 
 
-def draw(page: Page, points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+def draw(page: Page, points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """A polygon by clicks; its vertices as the pixels of the screen allow them."""
     sheet = Picture.fitted(page, WIDTH, HEIGHT)
     page.keyboard.press("p")

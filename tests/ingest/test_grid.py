@@ -164,7 +164,9 @@ def test_a_hundred_thousand_images_stay_quick(client_of, teammate, project, url)
             "name": "'image ' || i || '.png'",
             "status": "CASE i % 5 WHEN 0 THEN 'submitted' ELSE 'new' END",
         }
-        columns = [field.column for field in Image._meta.concrete_fields if not field.primary_key]
+        columns = [
+            str(field.column) for field in Image._meta.concrete_fields if not field.primary_key
+        ]
         selected = ", ".join(values.get(column, f"one.{column}") for column in columns)
         cursor.execute(
             f"INSERT INTO annotations_image ({', '.join(columns)}) {number} SELECT {selected} "

@@ -19,7 +19,7 @@ from ultralytics.data.utils import check_det_dataset
 
 data = check_det_dataset(sys.argv[1], autodownload=False)
 dataset = YOLODataset(img_path=data["train"], data=data, task="segment", augment=False)
-found = {}
+found: dict[str, list[list[list[int]]]] = {}
 for label in dataset.labels:
     height, width = label["shape"]
     found[Path(label["im_file"]).name] = masks = []
