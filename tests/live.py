@@ -257,3 +257,23 @@ class LiveApp:
     def log(self, name: str) -> str:
         path = self.data / f"{name}.log"
         return path.read_text(errors="replace") if path.exists() else ""
+
+
+DOOMED = """
+import os, signal
+from annotations.services import bulk, exports, files, imports, jobs
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+{patched} = die
+jobs.run({job}, {handler})
+"""
+"""A worker that gets SIGKILL where it would have called something."""
+
+
+def killed_at(app: LiveApp, job: int, patched: str, handler: str) -> None:
+    """The job's first attempt ends where it would call `patched`."""
+    code = DOOMED.format(patched=patched, job=job, handler=handler)
+    done = subprocess.run(
+        [sys.executable, "manage.py", "shell", "-c", code], cwd=ROOT, env=app.environment
+    )
+    assert done.returncode == -signal.SIGKILL

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
-from annotations.errors import ServiceError
+from annotations.errors import NotFound, ServiceError
 from annotations.models import Job, Project
 from annotations.models.projects import Role
 from annotations.pages.base import action, page, person, project_context, refuse_in
@@ -151,12 +151,16 @@ def _line(training: TrainingRun, kind: str) -> Line | None:
 @action(BACK)
 def stop(request: HttpRequest, project_id: int, training_id: int) -> None:
     training = get_training(person(request), training_id)
+    if training.project_id != project_id:
+        raise NotFound("training")
     services.stop_early(person(request), training)
 
 
 @action(BACK)
 def use(request: HttpRequest, project_id: int, model_id: int) -> None:
     model = get_trained(person(request), model_id)
+    if model.project_id != project_id:
+        raise NotFound("model")
     services.use_model(person(request), model)
     messages.success(request, f"“{model.name}” is the project's model now.")
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from tests.live import Api, LiveApp, picture
+from tests.live import Api, LiveApp, killed_at, picture
 
 WORKER = "worker-batch,io"
 IMAGES = 24
@@ -107,12 +107,19 @@ def test_a_killed_prelabel_ends_after_the_restart_and_does_each_image_once(app, 
         assert len(set(boxes)) == len(boxes)
 
 
-def test_a_killed_export_ends_after_the_restart_with_a_whole_file(app, project, worker):
+def test_a_killed_export_ends_after_the_restart_with_a_whole_file(app, project):
+    """Killed where the file is whole and not yet in its place."""
     owner = app.api("owner")
     body = {"format": "coco", "status": "all", "images": True}
     job = owner.post(f"projects/{project}/exports", body)["id"]
-    ended = kill_and_restart(app, owner, job, least=1)
-    assert ended["state"] == "done", ended
+    killed_at(app, job, "files.sync", "exports.run_export")
+    assert owner.get(f"jobs/{job}")["state"] == "running"  # a dead worker tells nobody
+    app.start_worker("batch,io")
+    try:
+        ended = owner.wait_for_job(job)
+    finally:
+        app.kill(WORKER)
+    assert (ended["state"], ended["attempts"]) == ("done", 2), ended
     data = owner.call("GET", f"jobs/{job}/download").content
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         assert archive.testzip() is None

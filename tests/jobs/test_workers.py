@@ -17,7 +17,7 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.live import ROOT, LiveApp, picture
+from tests.live import ROOT, LiveApp, killed_at, picture
 from tests.servers import free_port, wait_until
 
 
@@ -72,16 +72,6 @@ def _taken_back(app: LiveApp, api: Any, job: int) -> bool:
     return found["state"] == "queued" or found["attempts"] > attempts
 
 
-DOOMED = """
-import os, signal
-from annotations.services import bulk, exports, files, imports, jobs
-def die(*args, **kwargs):
-    os.kill(os.getpid(), signal.SIGKILL)
-{patched} = die
-jobs.run({job}, {handler})
-"""
-"""A worker that gets SIGKILL where it would have called something."""
-
 START_IMPORT = """
 from annotations.models import Project, User
 from annotations.services import imports
@@ -116,15 +106,6 @@ def labeled(app, tmp_path) -> tuple[int, Path]:
     }
     path.write_text(json.dumps(document))
     return project, path
-
-
-def killed_at(app: LiveApp, job: int, patched: str, handler: str) -> None:
-    """The job's first attempt ends where it would call `patched`."""
-    code = DOOMED.format(patched=patched, job=job, handler=handler)
-    done = subprocess.run(
-        [sys.executable, "manage.py", "shell", "-c", code], cwd=ROOT, env=app.environment
-    )
-    assert done.returncode == -signal.SIGKILL
 
 
 def finished_by_another(app: LiveApp, job: int) -> dict[str, Any]:

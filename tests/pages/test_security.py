@@ -67,10 +67,12 @@ def evil(project, make_image, make_annotation, owner, teammate):
         params={"model": EVIL},
     )
     job.items.update(error=EVIL, state="failed")
+    tried = jobs.enqueue(project=project, kind="prelabel", user=owner, params={"preview": True})
+    Job.objects.filter(pk=tried.pk).update(state="failed", error=error)
     release = make_release(project, Rule("all"), owner, name=EVIL)
     return {
         "project": project.pk, "image": image.pk, "job": job.pk, "release": release.pk,
-        "category": category.pk,
+        "category": category.pk, "preview": tried.pk,
     }  # fmt: skip
 
 
