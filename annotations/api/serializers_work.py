@@ -68,6 +68,7 @@ class RulesSerializer(serializers.ModelSerializer):
             "annotators", "free_picking", "lease_minutes", "lone_review", "review_rule",
             "review_share",
         ]  # fmt: skip
+        read_only_fields = fields  # else the schema would hold the database's own largest numbers
 
 
 class RulesChangesSerializer(StrictSerializer):
@@ -95,6 +96,7 @@ class BatchSerializer(serializers.ModelSerializer):
     class Meta:
         model = Batch
         fields = ["id", "name", "order", "due_at", "annotators", "total", "approved", "open"]
+        read_only_fields = fields
 
 
 class BatchChangesSerializer(StrictSerializer):

@@ -1632,19 +1632,13 @@ export interface components {
         };
         Batch: {
             readonly id: number;
-            name: string;
-            /**
-             * Format: int64
-             * @description Smaller is given out first.
-             */
-            order?: number;
+            readonly name: string;
+            /** @description Smaller is given out first. */
+            readonly order: number;
             /** Format: date-time */
-            due_at?: string | null;
-            /**
-             * Format: int64
-             * @description People per image; empty: as the project says.
-             */
-            annotators?: number | null;
+            readonly due_at: string | null;
+            /** @description People per image; empty: as the project says. */
+            readonly annotators: number | null;
             /** @description Images in it. */
             total: number;
             approved: number;
@@ -2746,26 +2740,17 @@ export interface components {
             annotator: string;
         };
         Rules: {
-            /**
-             * Format: int64
-             * @description So many people label each image.
-             */
-            annotators?: number;
+            /** @description So many people label each image. */
+            readonly annotators: number;
             /** @description Annotators may label any image, not only what the queue gives. */
-            free_picking?: boolean;
-            /**
-             * Format: int64
-             * @description An image that somebody left is given to others after that time.
-             */
-            lease_minutes?: number;
+            readonly free_picking: boolean;
+            /** @description An image that somebody left is given to others after that time. */
+            readonly lease_minutes: number;
             /** @description Where nobody else may review, one judges the own work. */
-            lone_review?: boolean;
+            readonly lone_review: boolean;
             review_rule: components["schemas"]["ReviewRule"];
-            /**
-             * Format: int64
-             * @description Percent of the submitted annotations, by the rule `share`.
-             */
-            review_share?: number;
+            /** @description Percent of the submitted annotations, by the rule `share`. */
+            readonly review_share: number;
         };
         Segmented: {
             model: string;
