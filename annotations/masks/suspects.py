@@ -11,11 +11,6 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.neighbors import NearestNeighbors
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from annotations.masks import matching, rle
 from annotations.masks.matching import Shape
@@ -144,6 +139,12 @@ def unlike(
     folds = min(FOLDS, len(np.unique(groups[rows])))
     if len(frequent) < 2 or folds < 2:
         return []
+    # Here, since it takes a second that no start of a web process should wait for.
+    from sklearn.ensemble import ExtraTreesClassifier
+    from sklearn.model_selection import GroupKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     codes = np.searchsorted(frequent, categories[rows])
     model = make_pipeline(
         StandardScaler(),
@@ -179,6 +180,8 @@ def twins(
     rows = np.flatnonzero(thumbs.std(axis=1) > TWINS) if len(thumbs) else np.zeros(0, int)
     if len(rows) < 2:
         return []
+    from sklearn.neighbors import NearestNeighbors  # here, as in `unlike`
+
     seen = thumbs[rows]
     near = NearestNeighbors(n_neighbors=min(4, len(rows)), metric="manhattan").fit(seen)
     distances, places = near.kneighbors(seen)
