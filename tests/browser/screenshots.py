@@ -92,7 +92,8 @@ def quality(folder: Path, data: Path) -> None:
             context.add_cookies([{"name": "sessionid", "value": person["session"], "url": app.url}])
             page = context.new_page()
             project = project_address(page, app, "Street and table")
-            for name in ("", "models", "agreement", "gold", "suspects"):
+            # Not the suspicious labels: they show photographs of the sample, which is not ours.
+            for name in ("", "models", "agreement", "gold"):
                 page.goto(f"{project}/quality/{name}".rstrip("/"))
                 save(page, folder / f"quality-{name or 'work'}.png")
             page.goto(f"{app.url}/releases/1/quality")
