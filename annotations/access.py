@@ -50,6 +50,7 @@ def find(rows: QuerySet[_Row], user, **lookup: Any) -> _Row:
     """The one row of `rows` that `user` may see, or NotFound. `rows` has `visible_to`."""
     # Databases refuse to compare with a number beyond MAX_ID.
     beyond = any(isinstance(value, int) and value > MAX_ID for value in lookup.values())
+    # Every manager that is looked through has it; Django's own type does not know.
     visible = rows.visible_to(user)  # type: ignore[attr-defined]
     row = None if beyond else visible.filter(**lookup).first()
     if row is None:

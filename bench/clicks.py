@@ -119,7 +119,7 @@ def main(arguments: Sequence[str]) -> int:
                     x, y = random.uniform(0.2, 0.8, 2)
                     sheet.click((int(x * WIDTH), int(y * HEIGHT)))
                     wait_until(
-                        lambda: page.evaluate("window.waits.length") > number,  # noqa: B023
+                        lambda: page.evaluate("window.waits.length") > number,  # noqa: B023 (called at once)
                         f"answer {number + 1}",
                         seconds=60,
                     )

@@ -255,7 +255,8 @@ def compare(folder: Path, images: int, regions: int, limit: float) -> None:
     for step, mine in ours.items():
         row = [f"{one:.1f}" for one in mine["seconds"]] + [f"{mine['peak']:.0f}"]
         if step in compared:
-            total = [sum(pair) for pair in zip(*(theirs[one] for one in compared[step]))]  # noqa: B905
+            pairs = zip(*(theirs[one] for one in compared[step]), strict=True)
+            total = [sum(pair) for pair in pairs]
             row += [f"{one:.1f}" for one in total] + [f"{theirs['peak']:.0f}"]
             row += [f"{a / b:.2f}" for a, b in zip(total, mine["seconds"], strict=True)]
             row += [f"{mine['peak'] / theirs['peak']:.2f}"]

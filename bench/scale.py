@@ -291,7 +291,7 @@ class Times:
 
 def measure(made: Installation, requests_each: int, seed: int) -> dict[str, Times]:
     """The first three requests of each step are left out."""
-    chance = random.Random(seed)  # noqa: S311
+    chance = random.Random(seed)  # noqa: S311 (no secret)
     found: dict[str, Times] = {}
     for name, step in steps(made).items():
         found[name] = Times()
@@ -409,7 +409,7 @@ def annotators(
     try:
         app.start_web(processes=workers)
         threads = [
-            threading.Thread(target=work, args=(pk, one.pk, random.Random(pk)))  # noqa: S311
+            threading.Thread(target=work, args=(pk, one.pk, random.Random(pk)))  # noqa: S311 (no secret)
             for pk, one in mine.items()
         ]
         begun = time.monotonic()

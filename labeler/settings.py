@@ -255,7 +255,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "annotations.api.errors.exception_handler",
 }
-KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105
+KNOX_TOKEN_MODEL = "knox.AuthToken"  # noqa: S105 (the name of a model)
 REST_KNOX = {"AUTH_HEADER_PREFIX": "Token", "TOKEN_TTL": None}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Labeler",

@@ -90,6 +90,7 @@ def endpoint(
             for name, text in (headers or {}).items()
         ]
         checked = Nothing if body is None and request is None else body
+        # A function may carry attributes, which its type does not say.
         handler.endpoint = Endpoint(query, checked)  # type: ignore[attr-defined]
         return extend_schema(
             operation_id=_snake_case(handler.__qualname__),

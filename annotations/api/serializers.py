@@ -126,6 +126,7 @@ class AttributeSerializer(StrictSerializer):
 
     name = serializers.CharField(max_length=typed.MAX_NAME)
     type = serializers.ChoiceField(choices=typed.TYPES)
+    # Declared fields leave the class, so the attribute `required` of serializers stays.
     required = serializers.BooleanField(  # type: ignore[assignment]
         default=False, help_text="Nothing is submitted without it."
     )

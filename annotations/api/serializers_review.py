@@ -33,6 +33,7 @@ class PastRegionSerializer(BaseRegionSerializer):
     author = serializers.CharField()
     at = serializers.DateTimeField()
     seconds = serializers.FloatField(allow_null=True, help_text="Active time of the write.")
+    # Declared fields leave the class, so the attribute `source` of serializers stays.
     source = serializers.CharField(help_text="The tool, or import.")  # type: ignore[assignment]
     model = serializers.CharField(allow_blank=True, help_text="Whose proposal it was.")
     model_version = serializers.CharField(allow_blank=True)

@@ -54,7 +54,8 @@ def upload_files(
             with files.space():
                 spooled = ingest.spool(source, name, folder)
         except ServiceError as error:
-            return lambda refused=error: refused  # type: ignore[misc]
+            refused: Outcome = error
+            return lambda: refused
         known = StoredFile.objects.filter(sha256=spooled.sha256).exists()
         ahead = None if known else workers.submit(ingest.decode_at_once, spooled, sampling)
 
