@@ -10,7 +10,7 @@ from annotations.models.annotations import (
 )
 from annotations.models.audit import AuditEntry
 from annotations.models.images import Image, ImageTally, StoredFile
-from annotations.models.jobs import Job, JobItem
+from annotations.models.jobs import Job, JobItem, JobShare
 from annotations.models.people import Invitation, Scope, TokenGrant, User
 from annotations.models.predictions import Prediction, Proposal
 from annotations.models.projects import Batch, Category, Membership, Project, ReviewRule
@@ -39,6 +39,7 @@ __all__ = [
     "Invitation",
     "Job",
     "JobItem",
+    "JobShare",
     "Lease",
     "Membership",
     "PairFact",

@@ -3,6 +3,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from annotations.models.images import Image
 from annotations.models.projects import Project, Role
@@ -77,6 +78,33 @@ class Job(models.Model):
         ]
 
 
+class JobShare(models.Model):
+    """One worker's part in a job of many images.
+
+    The items that it took are its own until the lease runs out; then any other worker may take
+    them. Without this row nothing more is written for them.
+    """
+
+    lease = models.UUIDField(primary_key=True)
+    job = models.ForeignKey(Job, models.CASCADE, related_name="shares")
+    lease_expires_at = models.DateTimeField()
+    worker = models.CharField(max_length=120, help_text="Which process: host and number.")
+    device = models.CharField(max_length=80, blank=True, help_text="What its engine runs on.")
+    memory_used = models.PositiveBigIntegerField(null=True, help_text="Bytes of the GPU's memory.")
+    memory_total = models.PositiveBigIntegerField(null=True)
+    done = models.PositiveIntegerField(default=0, help_text="Images that it ended.")
+    started_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["started_at", "pk"]
+
+    @property
+    def speed(self) -> float:
+        """Images per second since it began."""
+        passed = (timezone.now() - self.started_at).total_seconds()
+        return self.done / passed if passed > 0 else 0.0
+
+
 class JobItem(models.Model):
     """One image of a job."""
 
@@ -86,6 +114,9 @@ class JobItem(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     error = models.TextField(blank=True)
     seconds = models.FloatField(default=0)
+    share = models.ForeignKey(
+        JobShare, models.SET_NULL, null=True, related_name="items", help_text="Who works on it."
+    )
 
     class Meta:
         ordering = ["id"]
