@@ -83,6 +83,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "annotations.pages.notifications.bell",
             ],
         },
     }
@@ -273,6 +274,7 @@ SPECTACULAR_SETTINGS = {
         "Wanted": ["approved", "submitted", "all"],
         "TokenScope": "annotations.models.Scope",
         "AuditKind": "annotations.models.AuditEntry.Kind",
+        "NotificationKind": "annotations.models.Notification.Kind",
         "LeasePurpose": "annotations.models.Lease.Purpose",
         "LeaseState": "annotations.models.Lease.State",
         "ReviewRule": "annotations.models.ReviewRule",

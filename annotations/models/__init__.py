@@ -11,6 +11,7 @@ from annotations.models.annotations import (
 from annotations.models.audit import AuditEntry
 from annotations.models.images import Image, ImageTally, StoredFile
 from annotations.models.jobs import Job, JobItem, JobShare
+from annotations.models.notifications import Notification
 from annotations.models.people import Invitation, Scope, TokenGrant, User
 from annotations.models.predictions import Prediction, Proposal
 from annotations.models.projects import Batch, Category, Membership, Project, ReviewRule
@@ -42,6 +43,7 @@ __all__ = [
     "JobShare",
     "Lease",
     "Membership",
+    "Notification",
     "PairFact",
     "Prediction",
     "Project",

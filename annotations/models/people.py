@@ -10,6 +10,9 @@ class User(AbstractUser):
     preferences = models.JSONField(
         default=dict, blank=True, help_text="Of the editor: keys of one's own, left-handed."
     )
+    muted = models.JSONField(
+        default=list, blank=True, help_text="Kinds of notifications that the person wants not."
+    )
 
     class Meta:
         ordering = ["username"]

@@ -8,6 +8,7 @@ from annotations.errors import NotFound
 from annotations.pages.base import person, read
 from annotations.selectors.annotations import get_annotation
 from annotations.selectors.images import get_image
+from annotations.selectors.notifications import unread_count
 
 
 @read
@@ -29,6 +30,7 @@ def edit(request: HttpRequest, image_id: int) -> HttpResponse:
         "annotation": annotation_id,
         "mode": "review" if request.GET.get("mode") == "review" else "label",
         "project": image.project_id,
+        "unread": unread_count(request.user),
         "projectUrl": reverse("pages:project", args=[image.project_id]),
     }
     return render(request, "annotations/editor.html", {"image": image, "editor": editor})

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.models import Invitation, Membership, Project, User
-from annotations.services import audit
+from annotations.services import audit, events
 from annotations.services.people import require_for
 
 MAX_DAYS = 30
@@ -73,6 +73,7 @@ def accept(user, secret: str) -> Project:
         Membership.objects.create(project=invitation.project, user=user, role=invitation.role)
         what = f"{user.username} joined as {invitation.role} by an invitation"
         audit.note(user, audit.Kind.MEMBER, what, project=invitation.project)
+        events.joined(invitation, user)
     return invitation.project
 
 

@@ -28,6 +28,7 @@ from django.utils import timezone
 from annotations.errors import ServiceError
 from annotations.models import Job, JobItem, Project, Release
 from annotations.records import DatasetError
+from annotations.services import events
 
 log = logging.getLogger(__name__)
 
@@ -297,11 +298,14 @@ class JobRun:
         self._end(State.CANCELLED, message="Cancelled")
 
     def _end(self, state: str, **values: Any) -> None:
-        ended = self._mine.update(
-            state=state, lease=None, lease_expires_at=None, ended_at=timezone.now(), **values
-        )
-        if not ended:
-            raise LeaseLost
+        with transaction.atomic():
+            ended = self._mine.update(
+                state=state, lease=None, lease_expires_at=None, ended_at=timezone.now(), **values
+            )
+            if not ended:
+                raise LeaseLost
+            if state != State.CANCELLED:
+                events.job_ended(_as_it_is(self.job))
 
     def try_again(self) -> None:
         """Queue it again after an unexpected error, or fail it after the last attempt."""
@@ -370,9 +374,13 @@ def sweep() -> int:
     touched = running.filter(cancel_requested=True).update(
         state=State.CANCELLED, message="Cancelled", **gone
     )
-    touched += running.filter(attempts__gte=settings.JOB_MAX_ATTEMPTS).update(
-        state=State.FAILED, error=POISON, message=POISON["detail"], **gone
-    )
+    spent = running.filter(attempts__gte=settings.JOB_MAX_ATTEMPTS)
+    for job in spent:
+        with transaction.atomic():
+            failed = {"state": State.FAILED, "error": POISON, "message": POISON["detail"]}
+            if _change(spent.filter(pk=job.pk), **failed, **gone):
+                events.job_ended(_as_it_is(job))
+                touched += 1
     touched += running.update(state=State.QUEUED, lease=None, lease_expires_at=now)
     for job in overdue.filter(state=State.QUEUED):
         due = Job.objects.filter(
@@ -404,6 +412,10 @@ def tidy() -> None:
                 path = f"{folder}/{name}"
                 if path not in known and default_storage.get_modified_time(path) < old:
                     default_storage.delete(path)
+
+
+def _as_it_is(job: Job) -> Job:
+    return Job.objects.select_related("project", "created_by").get(pk=job.pk)
 
 
 def _change(jobs: Any, **values: Any) -> int:

@@ -11,7 +11,7 @@ from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
 from annotations.models import Annotation, Comment, Gold, Image, Project, Region, Review
 from annotations.models.projects import Role
 from annotations.selectors.annotations import EDITABLE, may_judge
-from annotations.services import facts, sampling, work
+from annotations.services import events, facts, sampling, work
 
 Status = Annotation.Status
 Verdict = Review.Verdict
@@ -69,6 +69,7 @@ def submit(user, annotation: Annotation, revision: int) -> Annotation:
         annotation.submitted_at = timezone.now()
         sampling.judge(annotation)
         _move(annotation, Status.SUBMITTED)
+        events.submitted(annotation)
     return annotation
 
 
@@ -140,6 +141,7 @@ def accept_unsampled(user, project: Project) -> int:
             _record(user, annotation, Verdict.APPROVE, "Not drawn for review.")
             annotation.approved_at = timezone.now()
             _move(annotation, Status.APPROVED)
+            events.approved(user, annotation)
             count += 1
     return count
 
@@ -195,15 +197,18 @@ def add_comment(
         parent = Comment.objects.filter(annotation=annotation, pk=reply_to).first()
         if parent is None:
             raise ServiceError(400, "invalid", "The annotation has no such comment.", "reply_to")
-    return Comment.objects.create(
-        annotation=annotation,
-        author=user,
-        text=text,
-        x=x,
-        y=y,
-        region=pinned,
-        parent=parent and (parent.parent or parent),
-    )
+    with transaction.atomic():
+        comment = Comment.objects.create(
+            annotation=annotation,
+            author=user,
+            text=text,
+            x=x,
+            y=y,
+            region=pinned,
+            parent=parent and (parent.parent or parent),
+        )
+        events.commented(user, comment)
+    return comment
 
 
 def resolve_comment(user, comment: Comment, resolved: bool) -> Comment:
@@ -228,6 +233,10 @@ def _judge(
         _record(user, annotation, verdict, comment)
         annotation.approved_at = timezone.now() if status == Status.APPROVED else None
         _move(annotation, status)
+        if status == Status.APPROVED:
+            events.approved(user, annotation)
+        else:
+            events.sent_back(user, annotation, comment)
     return annotation
 
 

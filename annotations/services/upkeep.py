@@ -10,7 +10,7 @@ import time
 
 from django.db import close_old_connections
 
-from annotations.services import facts, files, jobs, tallies, work
+from annotations.services import facts, files, jobs, notifications, tallies, work
 
 log = logging.getLogger(__name__)
 TIDY_EVERY_SECONDS = 600
@@ -29,6 +29,7 @@ def forever(stop: threading.Event, every: float = 5) -> None:
                 tidied = time.monotonic()
                 files.tidy()
                 jobs.tidy()
+                notifications.tidy()
         except Exception:  # the database may be away; what was missed is done the next time
             log.exception("The sweep failed; again in %s s", every)
         finally:

@@ -712,6 +712,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/me/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What the person wants to be told. */
+        get: operations["kinds_get"];
+        /** @description Chooses that; kinds left out stay as they are. */
+        put: operations["kinds_put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/me/preferences": {
         parameters: {
             query?: never;
@@ -808,6 +826,57 @@ export interface paths {
         };
         /** @description The weights of one of the project's models, as safetensors. Managers only. */
         get: operations["weights_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notifications": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The newest first; they are kept for 90 days. */
+        get: operations["notifications_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notifications/read": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Marks these as read, or all. */
+        post: operations["read_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/notifications/unread": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description How many are not read. */
+        get: operations["unread_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1473,6 +1542,10 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AboutProject: {
+            id: number;
+            name: string;
+        };
         Accepted: {
             /** @description How many. */
             approved: number;
@@ -2002,6 +2075,16 @@ export interface components {
          * @enum {string}
          */
         JudgementVerdictEnum: "right" | "wrong" | "skip";
+        Kinds: {
+            kinds: {
+                [key: string]: boolean;
+            };
+        };
+        KindsRequest: {
+            kinds: {
+                [key: string]: boolean;
+            };
+        };
         /** @description What one has, and until when without a heartbeat. */
         Lease: {
             id: number;
@@ -2241,6 +2324,32 @@ export interface components {
             /** @description The one to be reviewed, in mode `review`. */
             annotation: number | null;
         };
+        Notification: {
+            id: number;
+            kind: components["schemas"]["NotificationKind"];
+            title: string;
+            /** @description The reason, or what was said. */
+            text: string;
+            project: components["schemas"]["AboutProject"] | null;
+            /** @description The page that it is about. */
+            path: string;
+            /** Format: date-time */
+            at: string;
+            read: boolean;
+        };
+        /**
+         * @description * `submitted` - Work waits for my review
+         *     * `sent_back` - My work is sent back
+         *     * `comment` - Somebody comments on my work
+         *     * `reply` - Somebody answers my comment
+         *     * `mention` - Somebody mentions me
+         *     * `job_done` - A job that I started is done
+         *     * `job_failed` - A job that I started failed
+         *     * `joined` - Somebody accepts my invitation
+         *     * `webhook` - A webhook is switched off
+         * @enum {string}
+         */
+        NotificationKind: "submitted" | "sent_back" | "comment" | "reply" | "mention" | "job_done" | "job_failed" | "joined" | "webhook";
         Numbers: {
             added: number;
             removed: number;
@@ -2300,6 +2409,10 @@ export interface components {
         };
         PageOfMember: {
             results: components["schemas"]["Member"][];
+            next: number | null;
+        };
+        PageOfNotification: {
+            results: components["schemas"]["Notification"][];
             next: number | null;
         };
         PageOfProject: {
@@ -2569,6 +2682,10 @@ export interface components {
             /** @description The one to be judged. */
             annotation: number | null;
             lease: components["schemas"]["Lease"] | null;
+        };
+        ReadRequest: {
+            /** @description null: all */
+            ids: number[] | null;
         };
         /** @description Either `mask` or `polygons`; the other one is null. `author`: who wrote last. */
         Region: {
@@ -2933,6 +3050,10 @@ export interface components {
         Undone: {
             /** @description Predictions. */
             removed: number;
+        };
+        Unread: {
+            /** @description 100 stands for so many and more. */
+            unread: number;
         };
         UploadRequest: {
             /** @description Images, volumes, videos and zips; a name may hold its folder. */
@@ -6061,6 +6182,112 @@ export interface operations {
             };
         };
     };
+    kinds_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Kinds"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    kinds_put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["KindsRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Kinds"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     preferences_get: {
         parameters: {
             query?: never;
@@ -6481,6 +6708,168 @@ export interface operations {
                 };
                 content: {
                     "application/octet-stream": string;
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    notifications_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+                unread?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfNotification"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    read_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReadRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Unread"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    unread_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Unread"];
                 };
             };
             400: {

@@ -2,6 +2,7 @@
 
 import "htmx.org";
 import "./site.css";
+import { followBell } from "./bell";
 import { confirmSubmits } from "./confirm";
 import { selectMany } from "./selection";
 import { judgeByKey } from "./suspects";
@@ -21,6 +22,9 @@ document
 const suspects = document.querySelector<HTMLElement>("[data-suspects]");
 if (suspects) judgeByKey(suspects);
 document.querySelector("[data-print]")?.addEventListener("click", () => window.print());
+
+const bell = document.querySelector<HTMLElement>(".bell");
+if (bell) followBell(bell);
 
 const dropzone = document.querySelector<HTMLElement>("[data-upload]");
 if (dropzone) setUpUploads(dropzone);

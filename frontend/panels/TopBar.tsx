@@ -1,4 +1,5 @@
 import * as actions from "./actions";
+import { Bell } from "./Bell";
 import { type Command, keyLabel } from "./commands";
 import { useEditor, useKey, useShared } from "./context";
 import { Due } from "./Due";
@@ -51,6 +52,7 @@ export function TopBar() {
         <CommandButton id="help.guidelines" />
         <CommandButton id="help.palette" />
         <CommandButton id="help.keys" />
+        <Bell />
       </div>
       <MainAction />
     </header>

@@ -37,6 +37,8 @@ export interface Boot {
   readonly mode: "label" | "review";
   readonly project: number;
   readonly projectUrl: string;
+  /** Notifications. */
+  readonly unread: number;
 }
 
 export type Phase =

@@ -114,7 +114,7 @@ def test_the_grid_has_a_query_budget(project, make_image, owner, browse):
     client.get(address)
     with CaptureQueriesContext(connection) as found:
         client.get(address)
-    assert len(found) <= 17
+    assert len(found) <= 18
     with CaptureQueriesContext(connection) as found:
         client.get(address, headers={"HX-Request": "true"})
     assert len(found) <= 8

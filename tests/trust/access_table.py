@@ -49,6 +49,12 @@ API = [
     Row("GET", "/api/me", "anyone"),
     Row("GET", "/api/me/preferences", "anyone"),
     Row("PUT", "/api/me/preferences", "anyone", 200, {"left_handed": True}),
+    Row("GET", "/api/me/notifications", "anyone"),
+    Row("PUT", "/api/me/notifications", "anyone", 200, {"kinds": {"reply": False}}),
+    Row("GET", "/api/notifications", "anyone"),
+    Row("GET", "/api/notifications/unread", "anyone"),
+    # The notification is the annotator's; that of somebody else is not touched.
+    Row("POST", "/api/notifications/read", "anyone", 200, {"ids": ["{notification}"]}),
     Row("POST", "/api/login", "anybody", 200, {"username": "stranger", "password": "open sesame"}),
     Row("POST", "/api/logout", "anyone", 204),
     Row("GET", "/api/schema", "anyone"),
@@ -227,6 +233,11 @@ PAGES = [
     Row("POST", "/account/tokens", "anyone"),
     # The token is the annotator's.
     Row("POST", "/account/tokens/{token}/revoke", "anyone", 404, but={"annotator": 302}),
+    Row("GET", "/notifications", "anyone"),
+    Row("POST", "/notifications/read", "anyone", 302, {"id": "{notification}"}),
+    Row("POST", "/notifications/kinds", "anyone", 302, {"kind": "reply"}),
+    # It is the annotator's.
+    Row("POST", "/notifications/{notification}/follow", "anyone", 404, but={"annotator": 302}),
     Row("GET", "/", "anyone"),
     Row("GET", "/models", "anyone"),
     Row("GET", "/projects/new", "anyone"),

@@ -14,7 +14,17 @@ from django.test import Client
 from django.utils import timezone
 from knox.models import AuthToken
 
-from annotations.models import Batch, Comment, Gold, Job, Lease, Membership, Suspicion, User
+from annotations.models import (
+    Batch,
+    Comment,
+    Gold,
+    Job,
+    Lease,
+    Membership,
+    Notification,
+    Suspicion,
+    User,
+)
 from annotations.selectors.exports import Rule
 from annotations.services import invitations, jobs, releases
 from annotations.services.files import tile_folder
@@ -117,10 +127,14 @@ def things(people, project, store_image, make_image, make_annotation, settings) 
         project=project, annotation=submitted, region=submitted.regions.get(),
         reason="size", detail="It is large.", score=0.5, bbox=[0, 0, 1, 1],
     )  # fmt: skip
+    notification = Notification.objects.create(
+        user=annotator, project=project, kind="sent_back", annotation=annotation, title="Again"
+    )
     joint = jobs.enqueue(project=project, kind="consensus", user=owner)
     Job.objects.filter(pk=joint.pk).update(state="done")
     return {
         "gold": gold.pk,
+        "notification": notification.pk,
         "suspicion": suspicion.pk,
         "joint": joint.pk,
         "invitation": invitation.pk,

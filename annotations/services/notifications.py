@@ -1,0 +1,86 @@
+"""What people are told in the app: written in the transaction of what it is about."""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from annotations.models import Annotation, Job, Membership, Notification, Project, User
+from annotations.models.projects import Role
+
+KEEP_DAYS = 90
+Kind = Notification.Kind
+
+
+def tell(
+    people: Iterable[User],
+    kind: Kind,
+    title: str,
+    text: str = "",
+    *,
+    project: Project | None = None,
+    annotation: Annotation | None = None,
+    job: Job | None = None,
+) -> None:
+    """Tells those of `people` who are active and want to know this kind of thing."""
+    Notification.objects.bulk_create(
+        (
+            Notification(
+                user=person,
+                kind=kind,
+                title=title[:300],
+                text=_short(text),
+                project=project,
+                annotation=annotation,
+                job=job,
+            )
+            for person in people
+            if person.is_active and kind not in person.muted
+        ),
+        ignore_conflicts=kind == Kind.SUBMITTED,
+    )
+
+
+def tell_reviewers(annotation: Annotation) -> None:
+    """That work waits, to whoever may judge it and has not been told since last reading it."""
+    told = Notification.objects.filter(
+        user=OuterRef("user"), project=annotation.project_id, kind=Kind.SUBMITTED, read_at=None
+    )
+    rows = Membership.objects.filter(~Exists(told), project=annotation.project_id)
+    rows = rows.exclude(role=Role.ANNOTATOR).exclude(user=annotation.annotator_id)
+    # In one order, so that of two who submit at once none waits for the other for ever.
+    reviewers = [row.user for row in rows.select_related("user").order_by("user_id")]
+    title = f"{annotation.annotator.username} submitted {annotation.image.name}"
+    tell(reviewers, Kind.SUBMITTED, title, "It waits for review.", project=annotation.project)
+
+
+def settle(user, kind: Kind, **about: Project | Annotation) -> None:
+    """What `user` was told of this is dealt with, so it counts as read."""
+    rows = Notification.objects.filter(user=user, kind=kind, read_at=None, **about)
+    rows.update(read_at=timezone.now())
+
+
+def mark_read(user, ids: Iterable[int] | None = None) -> int:
+    """Marks those of `user` as read, all where `ids` is None; returns how many. Others' stay."""
+    rows = Notification.objects.filter(user=user, read_at=None)
+    if ids is not None:
+        rows = rows.filter(pk__in=list(ids))
+    return rows.update(read_at=timezone.now())
+
+
+def choose_kinds(user, wanted: Mapping[str, bool]) -> None:
+    """Keeps which kinds `user` wants to be told of; those left out stay as they are."""
+    muted = {kind for kind in user.muted if wanted.get(kind) is not True}
+    user.muted = sorted(muted | {kind for kind, told in wanted.items() if not told})
+    user.save(update_fields=["muted"])
+
+
+def tidy() -> None:
+    """Drops what is older than KEEP_DAYS."""
+    Notification.objects.filter(at__lt=timezone.now() - timedelta(days=KEEP_DAYS)).delete()
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 500 else text[:499] + "…"

@@ -1,0 +1,3 @@
+from tests.pages.conftest import _assets, browse
+
+__all__ = ["_assets", "browse"]
