@@ -11,7 +11,7 @@ from inference.services import prelabel, prompting, training, weights
 
 @shared_task
 def run_prelabel(job_id: int) -> None:
-    jobs.run(job_id, prelabel.run_prelabel)
+    jobs.run(job_id, prelabel.run_prelabel, shared=True)
 
 
 @shared_task

@@ -271,6 +271,7 @@ SPECTACULAR_SETTINGS = {
         "Role": "annotations.models.projects.Role",
         "Verdict": "annotations.models.Review.Verdict",
         "JobState": "annotations.models.Job.State",
+        "JobKind": "annotations.models.Job.Kind",
         "Wanted": ["approved", "submitted", "all"],
         "TokenScope": "annotations.models.Scope",
         "AuditKind": "annotations.models.AuditEntry.Kind",

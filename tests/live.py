@@ -204,12 +204,14 @@ class LiveApp:
             seconds=60,
         )
 
-    def start_worker(self, queues: str) -> None:
+    def start_worker(self, queues: str, name: str = "") -> None:
+        """`worker-<name>`; without a name those of its queues."""
+        name = name or queues
         self.spawn(
-            f"worker-{queues}",
+            f"worker-{name}",
             *["-m", "celery", "--app", "labeler", "worker", "--queues", queues, "--pool", "solo"],
             *["--without-gossip", "--without-mingle", "--without-heartbeat"],
-            *["--hostname", f"{queues.replace(',', '-')}@%h"],
+            *["--hostname", f"{name.replace(',', '-')}@%h"],
         )
 
     def start_sweeper(self) -> None:

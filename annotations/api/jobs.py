@@ -31,6 +31,19 @@ class JobSerializer(serializers.Serializer):
     ended_at = serializers.DateTimeField(allow_null=True)
 
 
+class WorkerSerializer(serializers.Serializer):
+    worker = serializers.CharField(help_text="Host and process.")
+    device = serializers.CharField()
+    done = serializers.IntegerField(help_text="Images that it ended.")
+    images_per_second = serializers.FloatField(source="speed")
+    memory_used = serializers.IntegerField(allow_null=True, help_text="Bytes of the GPU's memory.")
+    memory_total = serializers.IntegerField(allow_null=True)
+
+
+class OneJobSerializer(JobSerializer):
+    workers = WorkerSerializer(many=True, source="shares.all", help_text="Who does it now.")
+
+
 class JobItemSerializer(serializers.Serializer):
     id = serializers.IntegerField()
     image = serializers.IntegerField(source="image_id")
@@ -62,9 +75,9 @@ class Jobs(View):
 
 
 class OneJob(View):
-    @endpoint(replies=JobSerializer)
+    @endpoint(replies=OneJobSerializer)
     def get(self, request: Request, pk: int) -> Response:
-        return Response(JobSerializer(selectors.get_job(request.user, pk)).data)
+        return Response(OneJobSerializer(selectors.get_job(request.user, pk)).data)
 
 
 class JobItems(View):

@@ -104,6 +104,10 @@ class JobShare(models.Model):
         passed = (timezone.now() - self.started_at).total_seconds()
         return self.done / passed if passed > 0 else 0.0
 
+    @property
+    def per_minute(self) -> float:
+        return 60 * self.speed
+
 
 class JobItem(models.Model):
     """One image of a job."""

@@ -66,6 +66,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
         "retryable": not active and (found.state != Job.State.DONE or failed),
         "waits_long": timezone.now() - found.created_at > LONG_WAIT,
         "remaining": _remaining(found),
+        "workers": list(found.shares.all()) if active else [],
         "notes": found.result.get("notes", []),
         "notes_total": len(found.result.get("notes", [])) + found.result.get("more_notes", 0),
         "facts": _facts(found),

@@ -86,7 +86,23 @@ class _FromDatabase:
         for row in operations.model_throughput():
             images.add_metric([row["model"]], row["images"])
             seconds.add_metric([row["model"]], row["seconds"])
-        yield from (jobs, age, images, seconds)
+        names = ["worker", "device", "kind"]
+        speed = GaugeMetricFamily(
+            "labeler_worker_images_per_second", "Of each worker in its job.", labels=names
+        )
+        used = GaugeMetricFamily(
+            "labeler_gpu_memory_used_bytes", "Where that worker runs, by anybody.", labels=names
+        )
+        total = GaugeMetricFamily(
+            "labeler_gpu_memory_bytes", "That the worker's GPU has.", labels=names
+        )
+        for worker in operations.workers():
+            labels = [worker.worker, worker.device, worker.job.kind]
+            speed.add_metric(labels, worker.speed)
+            if worker.memory_total is not None and worker.memory_used is not None:
+                used.add_metric(labels, worker.memory_used)
+                total.add_metric(labels, worker.memory_total)
+        yield from (jobs, age, images, seconds, speed, used, total)
 
 
 @never_cache

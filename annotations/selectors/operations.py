@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Count, Min, Q, Sum
 from django.utils import timezone
 
-from annotations.models import Job, Prediction
+from annotations.models import Job, JobShare, Prediction
 
 RECENT = timedelta(minutes=5)
 NEWEST = 5000
@@ -57,6 +57,12 @@ def model_throughput() -> list[dict[str, Any]]:
     return [
         {"model": row["model"], "images": row["images"], "seconds": row["engine"]} for row in totals
     ]
+
+
+def workers() -> list[JobShare]:
+    """Who works on jobs of many images now, with its device and the memory of its GPU."""
+    rows = JobShare.objects.filter(lease_expires_at__gt=timezone.now())
+    return list(rows.select_related("job"))
 
 
 def check_database() -> None:

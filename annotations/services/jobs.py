@@ -4,12 +4,17 @@ Every change of state is one UPDATE that names the state (and the lease) it star
 two processes one wins, on SQLite and on PostgreSQL. Of a queued job, `lease_expires_at` is the time
 at which `sweep` wakes a worker again.
 
+Several workers may do one job of many images: one leads it, has its lease and ends it; the others
+`join`. Each has a `JobShare` with a lease of its own and takes a few items at a time.
+
 A handler is a function that takes a `JobRun`, says how far it is with `run.progress()` and ends
 with `run.finish()`, in the same transaction as its results where it has any.
 """
 
 import contextlib
 import logging
+import os
+import socket
 import threading
 import time
 import uuid
@@ -21,12 +26,12 @@ from celery import current_app
 from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotations.errors import ServiceError
-from annotations.models import Job, JobItem, Project, Release
+from annotations.models import Job, JobItem, JobShare, Project, Release
 from annotations.records import DatasetError
 from annotations.services import events
 
@@ -35,6 +40,10 @@ log = logging.getLogger(__name__)
 State = Job.State
 KEEP_UPLOADS_SECONDS = 7 * 24 * 3600
 PROGRESS_EVERY_SECONDS = 0.5
+OTHERS_EVERY_SECONDS = 0.2
+"""How often is looked whether the other workers are ready."""
+ACTIVE = (State.QUEUED, State.RUNNING)
+ENDED_ITEMS = (State.DONE, State.FAILED)
 POISON = {
     "code": "worker_stopped",
     "detail": "The worker stopped each time it did this job, so it was given up.",
@@ -147,19 +156,30 @@ def claim(job_id: int) -> "JobRun | None":
     return JobRun(Job.objects.select_related("project", "created_by").get(pk=job_id), lease)
 
 
-def run(job_id: int, handler: Callable[["JobRun"], None]) -> Job | None:
+def join(job_id: int) -> "JobRun | None":
+    """Help the worker that leads a job. None when nobody does, or no item is left to be taken."""
+    rows = Job.objects.select_related("project", "created_by")
+    job = rows.filter(pk=job_id, state=State.RUNNING, cancel_requested=False).first()
+    if job is None or not job.items.filter(state=State.QUEUED).exists():
+        return None
+    return JobRun(job, uuid.uuid4(), leads=False)
+
+
+def run(job_id: int, handler: Callable[["JobRun"], None], *, shared: bool = False) -> Job | None:
     """Claim the job, let `handler` do it, and see that it ends or is tried again.
+
+    shared: where another worker does it already, help it.
 
     What a person can put right (a `ServiceError` or `DatasetError`) fails the job at once; anything
     else is logged and tried again, up to JOB_MAX_ATTEMPTS times. Returns the job as it stands then,
     None when there was nothing to claim.
     """
-    claimed = claim(job_id)
+    claimed = claim(job_id) or (join(job_id) if shared else None)
     if claimed is None:
         return None
     with claimed:
         try:
-            _attempt(claimed, handler)
+            (_attempt if claimed.leads else _help)(claimed, handler)
         except LeaseLost:
             log.warning("Job %s was taken over while this worker did it", job_id)
     return Job.objects.get(pk=job_id)
@@ -183,16 +203,32 @@ def _attempt(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
         claimed.try_again()
 
 
+def _help(joined: "JobRun", handler: Callable[["JobRun"], None]) -> None:
+    """Whatever ends it, its items are free again and the leader sees to the rest."""
+    try:
+        handler(joined)
+    except (LeaseLost, Cancelled):
+        pass
+    except ServiceError as error:
+        log.warning("This worker cannot help with job %s: %s", joined.job.pk, error.detail)
+    except Exception:
+        log.exception("A worker that helped with job %s failed", joined.job.pk)
+
+
 class JobRun:
     """One attempt at a job, held under a lease. Use as a context manager: a thread keeps the lease.
 
-    `job` is the row as it was when claimed.
+    `job` is the row as it was when claimed. Who does not lead it only takes items and ends them.
     """
 
-    def __init__(self, job: Job, lease: uuid.UUID) -> None:
+    def __init__(self, job: Job, lease: uuid.UUID, *, leads: bool = True) -> None:
         self.job = job
         self.lease = lease
+        self.leads = leads
         self._mine = Job.objects.filter(pk=job.pk, lease=lease, state=State.RUNNING)
+        self._share = JobShare.objects.filter(pk=lease)
+        self._shares = False
+        self._about: dict[str, Any] = {"done": 0}
         self._cancel = False
         self._lost = False
         self._written = 0.0
@@ -206,6 +242,8 @@ class JobRun:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._keeper.join()
+        if self._shares:
+            _free(self._share)
 
     def _keep(self) -> None:
         """Extends the lease while a handler is busy in one long step."""
@@ -219,9 +257,19 @@ class JobRun:
             connection.close()
 
     def _extend(self, **values: Any) -> None:
-        if not self._mine.update(lease_expires_at=_lease_end(), **values):
+        until = {"lease_expires_at": _lease_end()}
+        if self.leads:
+            held = self._mine.update(**until, **values)
+        else:
+            held = True
+            if values:
+                Job.objects.filter(pk=self.job.pk, state=State.RUNNING).update(**values)
+        if self._shares:
+            held = self._share.update(**until, **self._about) and held
+        stopped = Q(cancel_requested=True) | ~Q(state__in=ACTIVE)
+        if not held:
             self._lost = True
-        elif self._mine.filter(cancel_requested=True).exists():
+        elif Job.objects.filter(stopped, pk=self.job.pk).exists():
             self._cancel = True
 
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
@@ -246,37 +294,100 @@ class JobRun:
             raise Cancelled
 
     def hold(self) -> None:
-        """Inside a transaction: lock the job, so that results are written under the lease.
+        """Inside a transaction: lock the job (who helps: the own share), so that results are
+        written under the lease.
 
-        Raises `LeaseLost` when the job is somebody else's by now.
+        Raises `LeaseLost` when it is somebody else's by now.
         """
-        if not self._mine.update(lease=self.lease):
+        held = self._mine.update(lease=self.lease) if self.leads else self._share_held()
+        if not held:
             raise LeaseLost
 
-    def pending(self) -> Iterator[JobItem]:
-        """The items still to be done, each with its image and file, marked as started.
+    def _share_held(self) -> bool:
+        return bool(self._share.update(lease_expires_at=_lease_end()))
 
-        An item at which a worker stopped twice is failed, so that the others get done.
+    def pending(self) -> Iterator[JobItem]:
+        """The items still to be done, one after the other: see `take`."""
+        while taken := self.take(1):
+            yield from taken
+
+    def take(self, most: int) -> list[JobItem]:
+        """At most `most` items that nobody else has, each with its image and file, as started.
+
+        One at which a worker stopped is taken alone; where two stopped it is failed, so that the
+        others get done. Empty: none is left; whoever leads waits for what other workers have.
         """
-        todo = self.job.items.exclude(state__in=[State.DONE, State.FAILED]).values_list(
-            "pk", flat=True
+        self._begin_share()
+        while True:
+            dead = self.job.shares.filter(lease_expires_at__lte=timezone.now())
+            if dead.exists():
+                _free(dead)
+            if taken := self._take(most):
+                return taken
+            others = self.job.items.filter(state=State.RUNNING).exclude(share=self.lease)
+            if not self.leads or not others.exists():
+                return []
+            self._ended.wait(OTHERS_EVERY_SECONDS)
+            self._extend()
+            self.check()
+
+    def _begin_share(self) -> None:
+        if self._shares:
+            return
+        JobShare.objects.create(
+            lease=self.lease,
+            job=self.job,
+            lease_expires_at=_lease_end(),
+            worker=f"{socket.gethostname()}:{os.getpid()}"[-120:],
+            **self._about,
         )
-        for pk in list(todo):
-            item = JobItem.objects.select_related("image__file").get(pk=pk)
-            if item.state == State.RUNNING and item.attempts >= settings.JOB_MAX_ATTEMPTS - 1:
-                self.end_item(item, error="The worker stopped each time it came to this image.")
-                continue
-            item.state = State.RUNNING
-            item.attempts += 1
-            item.save(update_fields=["state", "attempts"])
-            yield item
+        self._shares = True
+
+    def _take(self, most: int) -> list[JobItem]:
+        """Of workers that look at once each gets others: rows locked by one are skipped, and where
+        rows cannot be locked (SQLite) one writes at a time."""
+        items = self.job.items.select_for_update(skip_locked=True)
+        with transaction.atomic():
+            again = items.filter(state=State.RUNNING, share=None).first()
+            while again and again.attempts >= settings.JOB_MAX_ATTEMPTS - 1:
+                _end_item(again, "The worker stopped each time it came to this image.")
+                again = items.filter(state=State.RUNNING, share=None).first()
+            found = [again] if again else list(items.filter(state=State.QUEUED)[:most])
+            pks = [item.pk for item in found]
+            self.job.items.filter(pk__in=pks).update(
+                state=State.RUNNING, share=self.lease, attempts=F("attempts") + 1
+            )
+        return list(self.job.items.filter(pk__in=pks).select_related("image__file"))
+
+    def invite(self) -> None:
+        """Wake one more worker where there are items for it; it does the same."""
+        if self.job.items.filter(state=State.QUEUED).exists():
+            wake(self.job)
+
+    def gives_way(self) -> bool:
+        """Whether a job of the same queue waits for a worker while this one only helps."""
+        queue = settings.JOB_TASKS[self.job.kind][1]
+        kinds = [kind for kind, (_, name) in settings.JOB_TASKS.items() if name == queue]
+        waiting = Job.objects.filter(state=State.QUEUED, kind__in=kinds).exclude(pk=self.job.pk)
+        return not self.leads and waiting.exists()
+
+    def works_on(self, device: str, memory: tuple[int, int] | None) -> None:
+        """What this worker's share says: its device and the bytes of GPU memory used and there."""
+        used, total = memory or (None, None)
+        self._about |= {"device": device[:80], "memory_used": used, "memory_total": total}
+
+    def ended_items(self) -> int:
+        """How many items all workers together ended."""
+        return self.job.items.filter(state__in=ENDED_ITEMS).count()
 
     def end_item(self, item: JobItem, *, error: str = "", seconds: float = 0) -> None:
-        """Mark an item done, or failed with a reason. Call in the transaction of its results."""
-        item.state = State.FAILED if error else State.DONE
-        item.error = error
-        item.seconds = seconds
-        item.save(update_fields=["state", "error", "seconds"])
+        """Mark an item done, or failed with a reason. Call in the transaction of its results.
+
+        Raises `LeaseLost` when another worker has it by now.
+        """
+        if not _end_item(item, error, seconds, share=self.lease):
+            raise LeaseLost
+        self._about["done"] += 1
 
     def finish(self, result: dict[str, Any] | None = None, message: str = "") -> None:
         """The job is done. Raises `LeaseLost` when it is somebody else's by now."""
@@ -304,6 +415,7 @@ class JobRun:
             )
             if not ended:
                 raise LeaseLost
+            _free(self.job.shares.all())  # who still helps writes nothing more
             if state != State.CANCELLED:
                 events.job_ended(_as_it_is(self.job))
 
@@ -356,7 +468,9 @@ def retry(job: Job) -> Job:
             raise ServiceError(
                 409, "not_retryable", "Only a job that failed or was cancelled can be retried."
             )
-        job.items.exclude(state=State.DONE).update(state=State.QUEUED, attempts=0, error="")
+        job.items.exclude(state=State.DONE).update(
+            state=State.QUEUED, attempts=0, error="", share=None
+        )
         job.refresh_from_db()
         transaction.on_commit(lambda: wake(job))
     return job
@@ -416,6 +530,21 @@ def tidy() -> None:
 
 def _as_it_is(job: Job) -> Job:
     return Job.objects.select_related("project", "created_by").get(pk=job.pk)
+
+
+def _end_item(item: JobItem, error: str, seconds: float = 0, **held: Any) -> bool:
+    item.state = State.FAILED if error else State.DONE
+    item.error, item.seconds = error, seconds
+    mine = JobItem.objects.filter(pk=item.pk, state=State.RUNNING, **held)
+    return bool(mine.update(state=item.state, error=error, seconds=seconds, share=None))
+
+
+def _free(shares: QuerySet[JobShare]) -> None:
+    """End shares: what they have not done is anybody's. First locked, as by whoever writes."""
+    with transaction.atomic():
+        pks = [share.pk for share in shares.select_for_update()]
+        JobItem.objects.filter(share__in=pks).update(share=None)
+        JobShare.objects.filter(pk__in=pks).delete()
 
 
 def _change(jobs: Any, **values: Any) -> int:

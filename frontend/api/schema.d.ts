@@ -2014,7 +2014,7 @@ export interface components {
         };
         Job: {
             id: number;
-            kind: components["schemas"]["JobKindEnum"];
+            kind: components["schemas"]["JobKind"];
             state: components["schemas"]["JobState"];
             done: number;
             total: number;
@@ -2055,7 +2055,7 @@ export interface components {
          *     * `train` - Training
          * @enum {string}
          */
-        JobKindEnum: "ingest" | "import" | "export" | "release" | "prelabel" | "consensus" | "suspects" | "train";
+        JobKind: "ingest" | "import" | "export" | "release" | "prelabel" | "consensus" | "suspects" | "train";
         /**
          * @description * `queued` - Queued
          *     * `running` - Running
@@ -2354,6 +2354,30 @@ export interface components {
             added: number;
             removed: number;
             changed: number;
+        };
+        OneJob: {
+            id: number;
+            kind: components["schemas"]["JobKind"];
+            state: components["schemas"]["JobState"];
+            done: number;
+            total: number;
+            /** @default 0 */
+            failed_items: number;
+            message: string;
+            error: components["schemas"]["Error"] | null;
+            /** @description What came out, by kind. */
+            result: unknown;
+            attempts: number;
+            cancel_requested: boolean;
+            created_by: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            started_at: string | null;
+            /** Format: date-time */
+            ended_at: string | null;
+            /** @description Who does it now. */
+            workers: components["schemas"]["Worker"][];
         };
         Outcome: {
             /** Format: uuid */
@@ -3213,6 +3237,18 @@ export interface components {
             /** Format: double */
             offset: number;
             inverted: boolean;
+        };
+        Worker: {
+            /** @description Host and process. */
+            worker: string;
+            device: string;
+            /** @description Images that it ended. */
+            done: number;
+            /** Format: double */
+            images_per_second: number;
+            /** @description Bytes of the GPU's memory. */
+            memory_used: number | null;
+            memory_total: number | null;
         };
         Workspace: {
             project: components["schemas"]["WorkspaceProject"];
@@ -5483,7 +5519,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Job"];
+                    "application/json": components["schemas"]["OneJob"];
                 };
             };
             400: {

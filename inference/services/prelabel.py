@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -155,12 +154,16 @@ def _min_scores(model: ModelVersion, given: dict[str, float]) -> dict[str, float
 
 
 def run_prelabel(run: JobRun, watch: Callable[[int, int], None] | None = None) -> None:
-    """Handler of a prelabel job. `watch` is called with (images ended, images in all)."""
+    """Handler of a prelabel job. `watch` is called with (images ended, images in all).
+
+    Several workers may do one: each takes a batch of images at a time, and who leads it ends it.
+    """
     params = run.job.params
     model = get_model(params["model"], "detector", run.job.project)
     if model.sha256 != params["sha256"]:
         raise Conflict("model_changed", f"The model “{model.name}” was replaced since.", "model")
-    run.progress(_ended(run.job), message=f"Loading {model.name}")
+    if run.leads:
+        run.progress(run.ended_items(), message=f"Loading {model.name}")
     engine: Detector = engine_of(model)
     names = list(model.categories)
     wanted = _Wanted(
@@ -169,27 +172,39 @@ def run_prelabel(run: JobRun, watch: Callable[[int, int], None] | None = None) -
         params["min_score"],
     )
     if params.get("preview"):
-        _preview(run, engine, wanted)
+        if run.leads:
+            _preview(run, engine, wanted)
         return
-    start, already = time.monotonic(), _ended(run.job)
-    for batch in _batches(run.pending(), engine.batch_size):
-        run.check()
+    heavy, invited = ENGINES[model.engine].needs_torch, False
+    run.works_on(engine.device, device_memory() if heavy else None)
+    while batch := run.take(max(1, engine.batch_size)):
+        if not invited:
+            run.invite()
+            invited = True
         for item, outcome, seconds in _detected(engine, batch, params, wanted):
             _store(run, model, item, outcome, seconds, wanted)
-        ended = _ended(run.job)
-        speed = (ended - already) / (time.monotonic() - start)
-        run.progress(ended, message=f"{model.name} on {engine.device}: {_pace(model, speed)}")
+        ended = run.ended_items()
+        run.works_on(engine.device, device_memory() if heavy else None)
+        run.progress(ended, message=f"{model.name} on {_pace(run.job)}")
         if watch:
             watch(ended, run.job.total)
-    _finish(run)
+        if run.gives_way():
+            run.invite()
+            return
+    if run.leads:
+        _finish(run)
 
 
-def _pace(model: ModelVersion, speed: float) -> str:
-    """Throughput, the GPU's memory and what waits, in words."""
-    words = [f"{speed:.1f} images/s" if speed >= 1 else f"{60 * speed:.1f} images/min"]
-    if ENGINES[model.engine].needs_torch and (memory := device_memory()):
-        used, total = memory
-        words.append(f"{used / 2**30:.1f} of {total / 2**30:.0f} GB of GPU memory")
+def _pace(job: Job) -> str:
+    """Devices, throughput of all workers together and what waits, in words."""
+    workers = list(job.shares.all())
+    devices = list(dict.fromkeys(one.device for one in workers if one.device))
+    words = [" and ".join(devices) or "the first images"]
+    if len(workers) > 1:
+        words[0] = f"{len(workers)} workers ({words[0]})"
+    speed = sum(one.speed for one in workers)
+    if speed:
+        words.append(f"{speed:.1f} images/s" if speed >= 1 else f"{60 * speed:.1f} images/min")
     waiting = Job.objects.filter(kind=Job.Kind.PRELABEL, state=Job.State.QUEUED).count()
     if waiting:
         words.append(f"{waiting} more {'job waits' if waiting == 1 else 'jobs wait'}")
@@ -199,7 +214,7 @@ def _pace(model: ModelVersion, speed: float) -> str:
 def _preview(run: JobRun, engine: Detector, wanted: "_Wanted") -> None:
     """All of it in one transaction: an attempt that is cut off leaves nothing behind."""
     ended: list[tuple[JobItem, Outcome, float]] = []
-    for batch in _batches(run.pending(), engine.batch_size):
+    while batch := run.take(max(1, engine.batch_size)):
         run.check()
         ended += _detected(engine, batch, run.job.params, wanted)
         run.progress(len(ended))
@@ -245,15 +260,6 @@ def _resolved(run: JobRun, image: Image, outcome: Outcome, wanted: _Wanted) -> l
         return []
     size = (image.height, image.width)
     return resolve(wanted.of(outcome), size=size, kind=run.job.project.kind, labels=wanted.labels)
-
-
-def _batches(items: Iterator[JobItem], size: int) -> Iterator[list[JobItem]]:
-    while batch := list(islice(items, max(1, size))):
-        yield batch
-
-
-def _ended(job: Job) -> int:
-    return job.items.filter(state__in=[Job.State.DONE, Job.State.FAILED]).count()
 
 
 def _detected(

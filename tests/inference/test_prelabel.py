@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from annotations.errors import ServiceError
 from annotations.masks import rle
-from annotations.models import Job, JobItem, Prediction, Proposal, Region
+from annotations.models import Job, JobItem, JobShare, Prediction, Proposal, Region
 from annotations.services import jobs
 from inference.models import ModelVersion
 from inference.selectors import get_model
@@ -179,19 +179,54 @@ def test_a_cancel_takes_effect_within_a_batch(project, manager, fake, images, mo
     assert Prediction.objects.count() <= 1
 
 
-def test_results_are_written_once_even_when_two_workers_do_the_job(project, manager, fake, images):
+def test_a_second_worker_does_what_the_first_has_not_taken(project, manager, fake, images):
     job = start_prelabel(manager, project, fake)
 
     def second_worker() -> None:
         FakeDetector.before = None
-        Job.objects.filter(pk=job.pk).update(state=Job.State.QUEUED)
-        run(job)
+        jobs.run(job.pk, run_prelabel, shared=True)
 
     FakeDetector.before = second_worker
-    jobs.run(job.pk, run_prelabel)
+    ended = run(job)
+    assert FakeDetector.calls == [4, 1]
+    assert (ended.state, ended.result["proposals"], ended.attempts) == ("done", 10, 1)
     assert Prediction.objects.count() == 5
-    assert Proposal.objects.count() == 10
-    assert Job.objects.get(pk=job.pk).state == "done"
+    assert set(job.items.values_list("attempts", "share")) == {(1, None)}
+    assert not ended.shares.exists()
+
+
+def test_results_are_written_once_when_a_slow_workers_images_were_taken_over(
+    project, manager, fake, images
+):
+    job = start_prelabel(manager, project, fake)
+
+    def second_worker() -> None:
+        FakeDetector.before = None
+        JobShare.objects.update(lease_expires_at=timezone.now())
+        jobs.run(job.pk, run_prelabel, shared=True)
+
+    FakeDetector.before = second_worker
+    assert run(job).state == "running"  # who led it found that its images are somebody else's
+    assert FakeDetector.calls == [4, 1, 1, 1, 1, 1]  # what a worker stopped at is done alone
+    Job.objects.filter(pk=job.pk).update(lease_expires_at=timezone.now())
+    jobs.sweep()
+    assert run(job).result == {"images": 5, "failed": 0, "proposals": 10}
+    assert (Prediction.objects.count(), Proposal.objects.count()) == (5, 10)
+
+
+def test_who_helps_gives_way_to_a_job_that_waits(project, manager, fake, images, monkeypatch):
+    monkeypatch.setattr(FakeDetector, "batch_size", 1)
+    sent: list[int] = []
+    monkeypatch.setattr(jobs, "wake", lambda job: sent.append(job.pk))
+    job = start_prelabel(manager, project, fake)
+    waits = start_prelabel(manager, project, fake, min_score=0.5)
+    assert jobs.claim(job.pk)
+    jobs.run(job.pk, run_prelabel, shared=True)
+    assert (FakeDetector.calls, sent) == ([1], [job.pk, job.pk])
+    jobs.cancel(waits)
+    jobs.run(job.pk, run_prelabel, shared=True)
+    assert FakeDetector.calls == [1] * 5
+    assert Job.objects.get(pk=job.pk).state == "running"  # whoever leads it ends it
 
 
 def test_the_same_run_asked_twice_is_one_job_until_it_ended(project, manager, fake, images):

@@ -72,6 +72,43 @@ def _taken_back(app: LiveApp, api: Any, job: int) -> bool:
     return found["state"] == "queued" or found["attempts"] > attempts
 
 
+def test_two_workers_share_a_job_and_one_finishes_it_when_the_other_is_killed(app):
+    api = app.api()
+    project = api.project()["id"]
+    app.kill("worker-batch,io")
+    for number in range(2):
+        app.start_worker("batch", f"shares-{number}")
+    api.upload(project, {f"{seed}.png": picture(160, 120, seed) for seed in range(40)})
+    [classic] = [one for one in api.get("models")["results"] if one["name"] == "classic"]
+    job = api.post(f"projects/{project}/prelabel", {"model": classic["id"]})["id"]
+
+    def both() -> Any:
+        found = api.get(f"jobs/{job}")
+        assert found["state"] in ("queued", "running"), found
+        return len(found["workers"]) == 2 and all(one["done"] for one in found["workers"])
+
+    wait_until(both, "two workers", seconds=60)
+    leader = api.get(f"jobs/{job}")["workers"][0]["worker"]
+    numbers = {str(process.pid): name for name, process in app.processes.items()}
+    app.kill(numbers[leader.split(":")[1]])
+    ended = api.wait_for_job(job)
+    assert (ended["state"], ended["attempts"], ended["workers"]) == ("done", 2, [])
+    assert (ended["done"], ended["result"]["images"]) == (40, 40)
+    code = f"""
+from django.db.models import Count
+from annotations.models import JobItem, Prediction
+found = Prediction.objects.filter(job={job})
+print(found.count(), found.values("image").distinct().count())
+print(sorted(JobItem.objects.filter(job={job}, attempts__gt=1).values_list("attempts", flat=True)))
+"""
+    counted, again = app.manage("shell", "-v", "0", "-c", code).splitlines()
+    assert counted == "40 40"
+    assert again in ("[]", "[2]")  # the image at which the leader was killed
+    for name in [one for one in app.processes if "shares" in one]:
+        app.kill(name)
+    app.start_worker("batch,io")
+
+
 START_IMPORT = """
 from annotations.models import Project, User
 from annotations.services import imports

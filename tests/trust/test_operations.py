@@ -15,7 +15,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 from prometheus_client.parser import text_string_to_metric_families
 
-from annotations.models import Job, Prediction
+from annotations.models import Job, JobShare, Prediction
 from annotations.pages import health
 from annotations.selectors import operations
 from annotations.services import jobs
@@ -101,6 +101,24 @@ class TestMetrics:
         found = figures(client)
         assert found["labeler_model_images", "sam"] == 2
         assert found["labeler_model_seconds", "sam"] == 1.0
+
+    def test_workers_and_the_memory_of_their_gpus(self, client, project, image, owner):
+        job = jobs.enqueue(project=project, kind="prelabel", user=owner, image_ids=[image.pk])
+        run = jobs.claim(job.pk)
+        assert run
+        run.works_on("a GPU", (3, 8))
+        [item] = run.take(2)
+        run.end_item(item)
+        run._extend()
+        name = JobShare.objects.get().worker
+        found = figures(client)
+        assert found["labeler_worker_images_per_second", "a GPU", "prelabel", name] > 0
+        assert found["labeler_gpu_memory_used_bytes", "a GPU", "prelabel", name] == 3
+        assert found["labeler_gpu_memory_bytes", "a GPU", "prelabel", name] == 8
+        client.force_login(owner)
+        assert "3 B of 8 B" in client.get(f"/jobs/{job.pk}").content.decode()
+        [worker] = client.get(f"/api/jobs/{job.pk}").json()["workers"]
+        assert (worker["done"], worker["device"], worker["memory_used"]) == (1, "a GPU", 3)
 
     def test_saves_and_requests_are_counted(self, client, image, teammate, make_annotation):
         annotation = make_annotation(image, teammate)
