@@ -22,6 +22,8 @@ const MARGIN = 8;
 const TILES_KEPT = 96;
 /** Milliseconds of a frame for uploads; what is left waits for the next one. */
 const UPLOAD_MS = 2;
+/** The same while no labels are on the screen yet: nothing moves, and all are waited for. */
+const FIRST_UPLOAD_MS = 20;
 
 interface ImageTile {
   readonly texture: WebGLTexture;
@@ -36,12 +38,41 @@ interface LabelTexture {
 
 type Uniforms = Record<string, WebGLUniformLocation | null>;
 
-interface Program {
-  readonly program: WebGLProgram;
-  readonly uniforms: Uniforms;
+/** A program that the graphics process compiles meanwhile; the first use waits for it. */
+class Program {
+  private found: Uniforms | null = null;
+
+  constructor(
+    private readonly gl: WebGL2RenderingContext,
+    private readonly program: WebGLProgram,
+  ) {}
+
+  /** Draws with it from now on; returns where its uniforms are. */
+  use(): Uniforms {
+    this.found ??= this.uniforms();
+    this.gl.useProgram(this.program);
+    return this.found;
+  }
+
+  private uniforms(): Uniforms {
+    const { gl, program } = this;
+    if (!gl.getProgramParameter(program, gl.LINK_STATUS) && !gl.isContextLost()) {
+      throw new Error(`Shader: ${gl.getProgramInfoLog(program) ?? "no reason given"}`);
+    }
+    const uniforms: Uniforms = {};
+    const count = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS) as number;
+    for (let index = 0; index < count; index += 1) {
+      const name = gl.getActiveUniform(program, index)?.name;
+      if (name) uniforms[name] = gl.getUniformLocation(program, name);
+    }
+    return uniforms;
+  }
 }
 
-/** Draws with WebGL2. Throws when the canvas gives no context. */
+/**
+ * Draws with WebGL2. Making one throws when the canvas gives no context, the first `draw` when the
+ * shaders do not compile.
+ */
 export class GlRenderer implements Renderer {
   readonly kind = "webgl2";
   private readonly gl: WebGL2RenderingContext;
@@ -173,8 +204,7 @@ export class GlRenderer implements Renderer {
   /** True when tiles are left for the next frame. */
   private drawImage(camera: Camera): boolean {
     const { gl, display } = this;
-    const { program, uniforms } = this.imageProgram;
-    gl.useProgram(program);
+    const uniforms = this.imageProgram.use();
     this.setCamera(uniforms, camera);
     gl.uniform3f(uniforms.u_tone ?? null, display.brightness, display.contrast, 1 / display.gamma);
     const grid = Math.min(Math.max((camera.scale - GRID_FROM) / GRID_FROM, 0), 1) * 0.25;
@@ -280,7 +310,8 @@ export class GlRenderer implements Renderer {
     const { labels } = this;
     if (!labels) return false;
     const level = labelLevel(device.scale);
-    const late = () => performance.now() > this.deadline;
+    const deadline = this.shown ? this.deadline : this.deadline - UPLOAD_MS + FIRST_UPLOAD_MS;
+    const late = () => performance.now() > deadline;
     if (this.shown?.window.level === level) {
       this.deleteLabels(this.next);
       this.next = null;
@@ -332,8 +363,7 @@ export class GlRenderer implements Renderer {
     const { window, texture } = found;
     const parts = window.parts(device, this.device);
     if (parts.length === 0) return;
-    const { program, uniforms } = this.labelProgram;
-    gl.useProgram(program);
+    const uniforms = this.labelProgram.use();
     gl.uniform3f(uniforms.u_view ?? null, device.scale, device.x, device.y);
     gl.uniform2f(uniforms.u_screen ?? null, this.device.width, this.device.height);
     gl.activeTexture(gl.TEXTURE0);
@@ -446,14 +476,5 @@ function compile(gl: WebGL2RenderingContext, vertex: string, fragment: string): 
   }
   gl.bindAttribLocation(program, 0, "a_corner");
   gl.linkProgram(program);
-  if (!gl.getProgramParameter(program, gl.LINK_STATUS)) {
-    throw new Error(`Shader: ${gl.getProgramInfoLog(program) ?? "no reason given"}`);
-  }
-  const uniforms: Uniforms = {};
-  const count = gl.getProgramParameter(program, gl.ACTIVE_UNIFORMS) as number;
-  for (let index = 0; index < count; index += 1) {
-    const name = gl.getActiveUniform(program, index)?.name;
-    if (name) uniforms[name] = gl.getUniformLocation(program, name);
-  }
-  return { program, uniforms };
+  return new Program(gl, program);
 }

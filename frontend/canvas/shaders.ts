@@ -24,8 +24,10 @@ uniform float u_grid;   // opacity of the pixel grid
 out vec4 o_color;
 void main() {
   vec3 color = texture(u_image, (v_pixel - u_texture.xy) / u_texture.zw).rgb;
-  color = (color - 0.5) * u_tone.y + 0.5 + u_tone.x;
-  color = pow(clamp(color, 0.0, 1.0), vec3(u_tone.z));
+  if (u_tone != vec3(0.0, 1.0, 1.0)) {
+    color = (color - 0.5) * u_tone.y + 0.5 + u_tone.x;
+    color = pow(clamp(color, 0.0, 1.0), vec3(u_tone.z));
+  }
   if (u_grid > 0.0) {
     vec2 inside = fract(v_pixel) * u_view.x;
     if (min(inside.x, inside.y) < 1.0) {

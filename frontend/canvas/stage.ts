@@ -5,7 +5,7 @@ import { DEFAULT_DISPLAY, type Display, type Palette, type Renderer } from "./re
 import { GlRenderer } from "./renderer_gl";
 import { CanvasRenderer } from "./renderer2d";
 import type { Pyramid } from "./tiles";
-import { Viewport } from "./viewport";
+import { type Camera, Viewport } from "./viewport";
 
 /** A 2D canvas over the picture that is drawn again only when its marks changed. */
 class Layer {
@@ -47,7 +47,8 @@ export interface StageHandlers {
 export class Stage {
   readonly viewport: Viewport;
   readonly element: HTMLDivElement;
-  private renderer: Renderer;
+  /** Made when the size is known: a WebGL canvas that gets another one waits for the graphics. */
+  private renderer: Renderer | null = null;
   private base: HTMLCanvasElement;
   private readonly still: Layer;
   private readonly live: Layer;
@@ -63,7 +64,10 @@ export class Stage {
   private palette: Palette | null = null;
   private display: Display = DEFAULT_DISPLAY;
 
-  constructor(handlers: StageHandlers, preferred: Renderer["kind"] = "webgl2") {
+  constructor(
+    handlers: StageHandlers,
+    private readonly preferred: Renderer["kind"] = "webgl2",
+  ) {
     this.element = document.createElement("div");
     this.element.className = "stage";
     this.element.tabIndex = 0;
@@ -77,13 +81,14 @@ export class Stage {
       this.invalidate();
       handlers.moved();
     });
-    this.renderer = this.makeRenderer(preferred);
     this.observer = new ResizeObserver(() => this.resize());
-    this.observer.observe(this.element);
   }
 
-  get kind(): Renderer["kind"] {
-    return this.renderer.kind;
+  /** Puts the stage into the page, below what is there. */
+  mount(container: HTMLElement): void {
+    container.prepend(this.element);
+    this.resize();
+    this.observer.observe(this.element);
   }
 
   setImage(
@@ -100,30 +105,30 @@ export class Stage {
     const other = size.width !== this.size.width || size.height !== this.size.height;
     this.size = size;
     if (other) this.labels = null;
-    this.renderer.setImage(image, preview, size, pyramid);
+    this.renderer?.setImage(image, preview, size, pyramid);
     this.invalidate();
   }
 
   setLabels(labels: LabelMap): void {
     this.labels = labels;
-    this.renderer.setLabels(labels);
+    this.renderer?.setLabels(labels);
     this.invalidate();
   }
 
   labelsChanged(rect: Rect): void {
-    this.renderer.labelsChanged(rect);
+    this.renderer?.labelsChanged(rect);
     this.invalidateBase();
   }
 
   setPalette(palette: Palette): void {
     this.palette = palette;
-    this.renderer.setPalette(palette);
+    this.renderer?.setPalette(palette);
     this.invalidateBase();
   }
 
   setDisplay(display: Display): void {
     this.display = display;
-    this.renderer.setDisplay(display);
+    this.renderer?.setDisplay(display);
     this.invalidate();
   }
 
@@ -153,71 +158,100 @@ export class Stage {
   destroy(): void {
     cancelAnimationFrame(this.frame);
     this.observer.disconnect();
-    this.renderer.destroy();
+    this.renderer?.destroy();
     this.element.remove();
   }
 
-  private makeRenderer(preferred: Renderer["kind"]): Renderer {
-    if (preferred === "2d") return new CanvasRenderer(this.base);
+  private makeRenderer(kind: Renderer["kind"]): Renderer {
+    const renderer = this.rendererOf(kind);
+    renderer.setDisplay(this.display);
+    renderer.setImage(this.image, this.preview, this.size, this.pyramid);
+    if (this.palette) renderer.setPalette(this.palette);
+    if (this.labels) renderer.setLabels(this.labels);
+    return renderer;
+  }
+
+  /** An empty one, on a canvas of the stage's size. */
+  private rendererOf(kind: Renderer["kind"]): Renderer {
+    this.base.width = this.still.canvas.width;
+    this.base.height = this.still.canvas.height;
+    let renderer: Renderer;
     try {
-      const renderer = new GlRenderer(this.base);
+      renderer = kind === "2d" ? new CanvasRenderer(this.base) : new GlRenderer(this.base);
+    } catch {
+      this.replaceCanvas();
+      renderer = new CanvasRenderer(this.base);
+    }
+    if (renderer.kind === "webgl2") {
       const canvas = this.base;
       canvas.addEventListener("webglcontextlost", (event) => {
         event.preventDefault();
         if (canvas === this.base && canvas.isConnected) this.replaceRenderer("webgl2");
       });
-      return renderer;
-    } catch {
-      this.replaceCanvas();
-      return new CanvasRenderer(this.base);
     }
+    renderer.resize(this.viewport.screen, this.ratio);
+    return renderer;
   }
 
   /** A canvas keeps its first kind of context for ever, so another renderer needs another one. */
   private replaceCanvas(): void {
     const canvas = document.createElement("canvas");
+    canvas.width = this.base.width;
+    canvas.height = this.base.height;
     this.base.replaceWith(canvas);
     this.base = canvas;
   }
 
-  private replaceRenderer(kind: Renderer["kind"]): void {
+  private replaceRenderer(kind: Renderer["kind"]): Renderer {
     this.replaceCanvas();
     this.renderer = this.makeRenderer(kind);
-    const { screen } = this.viewport;
-    this.renderer.resize(screen, this.ratio);
-    this.renderer.setDisplay(this.display);
-    this.renderer.setImage(this.image, this.preview, this.size, this.pyramid);
-    if (this.palette) this.renderer.setPalette(this.palette);
-    if (this.labels) this.renderer.setLabels(this.labels);
     this.invalidate();
+    return this.renderer;
   }
 
   private resize(): void {
     const width = Math.max(1, this.element.clientWidth);
     const height = Math.max(1, this.element.clientHeight);
-    this.ratio = window.devicePixelRatio || 1;
-    this.renderer.resize({ width, height }, this.ratio);
+    const ratio = window.devicePixelRatio || 1;
+    const { viewport, renderer } = this;
+    const { screen } = viewport;
+    if (renderer && screen.width === width && screen.height === height && ratio === this.ratio)
+      return;
+    this.ratio = ratio;
     for (const { canvas } of [this.still, this.live]) {
-      canvas.width = Math.round(width * this.ratio);
-      canvas.height = Math.round(height * this.ratio);
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
     }
-    this.viewport.resize({ width, height });
+    viewport.resize({ width, height });
+    renderer?.resize({ width, height }, ratio);
+    this.renderer ??= this.makeRenderer(this.preferred);
     this.invalidate();
     // At once: a canvas that got another size is empty until it is drawn.
-    this.draw();
+    if (renderer) this.draw();
+  }
+
+  /** True when more is to be uploaded. Where the shaders do not compile, a 2D canvas takes over. */
+  private drawBase(renderer: Renderer, camera: Camera): boolean {
+    try {
+      return renderer.draw(camera);
+    } catch (error) {
+      if (renderer.kind === "2d") throw error;
+      return this.replaceRenderer("2d").draw(camera);
+    }
   }
 
   private schedule(): void {
-    if (!this.frame) this.frame = requestAnimationFrame(() => this.draw());
+    if (this.renderer) this.frame ||= requestAnimationFrame(() => this.draw());
   }
 
   private draw(): void {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
+    const { renderer } = this;
     const { camera } = this.viewport;
-    if (this.baseStale) {
+    if (renderer && this.baseStale) {
       this.baseStale = false;
-      if (this.renderer.draw(camera)) this.invalidateBase();
+      if (this.drawBase(renderer, camera)) this.invalidateBase();
     }
     this.still.draw(this.viewport, this.ratio);
     this.live.draw(this.viewport, this.ratio);

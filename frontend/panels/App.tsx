@@ -1,5 +1,5 @@
 import { computed } from "@preact/signals";
-import { useEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Categories } from "./Categories";
 import { CommandPalette } from "./CommandPalette";
 import { Compare } from "./Compare";
@@ -41,8 +41,12 @@ export function App({ editor }: { editor: Editor }) {
   const shared = useMemo(() => share(editor), [editor]);
   const picture = useRef<HTMLDivElement>(null);
 
-  useEffect(() => {
+  // Before the first paint: the graphics process is still free to make the picture's context.
+  useLayoutEffect(() => {
     if (picture.current) editor.start(picture.current);
+  }, [editor]);
+
+  useEffect(() => {
     const down = (event: KeyboardEvent) => {
       if (editor.dialog.value || event.defaultPrevented) return;
       const keys = keysOf(event);

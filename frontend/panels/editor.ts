@@ -169,7 +169,7 @@ export class Editor {
 
   /** Puts the picture into the page and opens the first image. */
   start(container: HTMLElement): void {
-    container.prepend(this.stage.element);
+    this.stage.mount(container);
     effect(() => this.prepareModel());
     this.askAboutConflicts();
     void this.open(this.boot.image, this.boot.annotation).then(() => this.saving.sweep());

@@ -24,6 +24,7 @@ export class Picture {
    * file is left alone.
    */
   static open(image: number, told: Promise<Info>): Promise<Picture> {
+    decoder.start();
     const stop = new AbortController();
     const never = new Promise<never>(() => undefined);
     const tiled = told.then(

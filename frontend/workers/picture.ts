@@ -30,14 +30,14 @@ export async function smaller(bitmap: ImageBitmap): Promise<ImageBitmap | null> 
   });
 }
 
-/** Decodes in a worker, which the first file starts. */
+/** Decodes in a worker, which `start` or the first file starts. */
 export class PictureDecoder {
   private worker: Worker | null = null;
   private next = 1;
   private readonly waiting = new Map<number, (reply: DecodeReply) => void>();
 
   async decode(file: Blob): Promise<Decoded> {
-    const worker = this.worker ?? this.start();
+    const worker = this.start();
     const id = this.next++;
     const reply = await new Promise<DecodeReply>((resolve) => {
       this.waiting.set(id, resolve);
@@ -47,7 +47,8 @@ export class PictureDecoder {
     return reply;
   }
 
-  private start(): Worker {
+  start(): Worker {
+    if (this.worker) return this.worker;
     const worker = new Worker(new URL("./picture.worker.ts", import.meta.url), { type: "module" });
     worker.addEventListener("message", ({ data }: MessageEvent<DecodeReply>) => {
       this.waiting.get(data.id)?.(data);
