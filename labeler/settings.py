@@ -140,6 +140,9 @@ MAX_IMAGE_PIXELS = env.int("MAX_IMAGE_PIXELS", default=100_000_000)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=4 * 2**30)
 # Of torch files, SHA-256 of those that managers may give to their projects; safetensors all may.
 ALLOWED_WEIGHTS = env.list("ALLOWED_WEIGHTS", default=[])
+# A process keeps several models only where so much host and GPU memory stays free beside them.
+MODELS_FREE_BYTES = env.int("MODELS_FREE_BYTES", default=4 * 2**30)
+MODELS_IDLE_SECONDS = env.int("MODELS_IDLE_SECONDS", default=15 * 60)
 EMBEDDINGS_BYTES = env.int("EMBEDDINGS_BYTES", default=20 * 2**30)
 
 # --- files --------------------------------------------------------------------------------------

@@ -33,6 +33,12 @@ def memory() -> tuple[int, int] | None:
     return total - free, total
 
 
+def release() -> None:
+    """Give memory that no tensor uses any more back to the GPU."""
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 @contextmanager
 def memory_errors() -> Iterator[None]:
     """Turns torch's out-of-memory errors into the engines' own, and frees what can be freed."""
