@@ -3,7 +3,8 @@
 import hashlib
 import itertools
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,8 @@ def _own_files(settings, tmp_path) -> Iterator[None]:
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.SPOOL_DIR = tmp_path / "spool"
     settings.MODELS_DIR = tmp_path / "models"
+    # Otherwise each test client begins with a look at every static file there is.
+    settings.WHITENOISE_AUTOREFRESH = True
     cache.clear()
     yield
     cache.clear()
@@ -92,32 +95,37 @@ def stranger(db) -> User:
     return _user("stranger")
 
 
+def new_project(
+    people: Mapping[str, User],
+    kind: str = "instance",
+    categories: tuple[str, ...] = ("car", "road"),
+) -> Project:
+    """`people` by their roles."""
+    project = Project.objects.create(
+        name=f"Project {next(_numbers)}", kind=kind, created_by=people["owner"]
+    )
+    Membership.objects.bulk_create(
+        Membership(project=project, user=user, role=role) for role, user in people.items()
+    )
+    Category.objects.bulk_create(
+        Category(
+            project=project,
+            name=name,
+            color=COLORS[index % len(COLORS)],
+            hotkey=str(index + 1) if index < 9 else "",
+            order=index,
+            export_id=index + 1,
+        )
+        for index, name in enumerate(categories)
+    )
+    return project
+
+
 @pytest.fixture
 def make_project(owner, manager, reviewer, teammate) -> Callable[..., Project]:
     """`make_project(kind="instance", categories=("car", "road"))`: with everyone but `stranger`."""
-
-    def make(kind: str = "instance", categories: tuple[str, ...] = ("car", "road")) -> Project:
-        project = Project.objects.create(
-            name=f"Project {next(_numbers)}", kind=kind, created_by=owner
-        )
-        people = {"owner": owner, "manager": manager, "reviewer": reviewer, "annotator": teammate}
-        Membership.objects.bulk_create(
-            Membership(project=project, user=user, role=role) for role, user in people.items()
-        )
-        Category.objects.bulk_create(
-            Category(
-                project=project,
-                name=name,
-                color=COLORS[index % len(COLORS)],
-                hotkey=str(index + 1) if index < 9 else "",
-                order=index,
-                export_id=index + 1,
-            )
-            for index, name in enumerate(categories)
-        )
-        return project
-
-    return make
+    people = {"owner": owner, "manager": manager, "reviewer": reviewer, "annotator": teammate}
+    return partial(new_project, people)
 
 
 @pytest.fixture
@@ -126,41 +134,82 @@ def project(make_project) -> Project:
     return make_project()
 
 
+def new_image(
+    project: Project, width: int = 8, height: int = 6, name: str = "", status: str = "new"
+) -> Image:
+    number = next(_numbers)
+    sha256 = hashlib.sha256(f"image {number}".encode()).hexdigest()
+    file = StoredFile.objects.create(
+        sha256=sha256,
+        original=f"originals/{sha256}",
+        original_type="image/png",
+        upright=f"upright/{sha256}.png",
+        upright_type="image/png",
+        thumbnail=f"thumbnails/{sha256}.webp",
+        width=width,
+        height=height,
+        bytes=100,
+    )
+    return Image.objects.create(
+        project=project,
+        file=file,
+        name=name or f"image {number}.png",
+        width=width,
+        height=height,
+        status=status,
+    )
+
+
 @pytest.fixture
 def make_image(db) -> Callable[..., Image]:
     """`make_image(project, width=8, height=6)`: rows only, no file behind them."""
-
-    def make(
-        project: Project, width: int = 8, height: int = 6, name: str = "", status: str = "new"
-    ) -> Image:
-        number = next(_numbers)
-        sha256 = hashlib.sha256(f"image {number}".encode()).hexdigest()
-        file = StoredFile.objects.create(
-            sha256=sha256,
-            original=f"originals/{sha256}",
-            original_type="image/png",
-            upright=f"upright/{sha256}.png",
-            upright_type="image/png",
-            thumbnail=f"thumbnails/{sha256}.webp",
-            width=width,
-            height=height,
-            bytes=100,
-        )
-        return Image.objects.create(
-            project=project,
-            file=file,
-            name=name or f"image {number}.png",
-            width=width,
-            height=height,
-            status=status,
-        )
-
-    return make
+    return new_image
 
 
 @pytest.fixture
 def image(project, make_image) -> Image:
     return make_image(project)
+
+
+def new_annotation(
+    image: Image, annotator: User, status: str = "in_progress", regions: int = 0
+) -> Annotation:
+    annotation = Annotation.objects.create(
+        project=image.project,
+        image=image,
+        annotator=annotator,
+        status=status,
+        revision=regions,
+    )
+    Image.objects.filter(pk=image.pk).update(has_place=False)
+    category = image.project.categories.first()
+    made = Region.objects.bulk_create(
+        Region(
+            uuid=uuid.uuid4(),
+            annotation=annotation,
+            category=category,
+            counts=box_counts(image, column % image.width, 0, 1, image.height),
+            area=image.height,
+            bbox=[column % image.width, 0, 1, image.height],
+            source="brush",
+            version=1,
+            author=annotator,
+        )
+        for column in range(regions)
+    )
+    RegionRevision.objects.bulk_create(
+        RegionRevision(
+            region=region,
+            version=1,
+            write=uuid.uuid4(),
+            author=annotator,
+            category=category,
+            counts=region.counts,
+            source="brush",
+        )
+        for region in made
+    )
+    return annotation
 
 
 @pytest.fixture
@@ -169,48 +218,7 @@ def make_annotation(db) -> Callable[..., Annotation]:
 
     Region number i covers column i of the image.
     """
-
-    def make(
-        image: Image, annotator: User, status: str = "in_progress", regions: int = 0
-    ) -> Annotation:
-        annotation = Annotation.objects.create(
-            project=image.project,
-            image=image,
-            annotator=annotator,
-            status=status,
-            revision=regions,
-        )
-        Image.objects.filter(pk=image.pk).update(has_place=False)
-        category = image.project.categories.first()
-        made = Region.objects.bulk_create(
-            Region(
-                uuid=uuid.uuid4(),
-                annotation=annotation,
-                category=category,
-                counts=box_counts(image, column % image.width, 0, 1, image.height),
-                area=image.height,
-                bbox=[column % image.width, 0, 1, image.height],
-                source="brush",
-                version=1,
-                author=annotator,
-            )
-            for column in range(regions)
-        )
-        RegionRevision.objects.bulk_create(
-            RegionRevision(
-                region=region,
-                version=1,
-                write=uuid.uuid4(),
-                author=annotator,
-                category=category,
-                counts=region.counts,
-                source="brush",
-            )
-            for region in made
-        )
-        return annotation
-
-    return make
+    return new_annotation
 
 
 @pytest.fixture

@@ -38,38 +38,40 @@ def disc(height: int = 90, width: int = 120, x: int = 50, y: int = 40, radius: i
     return pixels.astype(np.uint8), mask
 
 
+def new_stored_image(
+    project: Project, pixels: np.ndarray | None = None, broken: bool = False
+) -> Image:
+    pixels = disc()[0] if pixels is None else pixels
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "PNG")
+    content = b"not a picture" if broken else buffer.getvalue()
+    number = StoredFile.objects.count()
+    sha256 = hashlib.sha256(content + str(number).encode()).hexdigest()
+    name = default_storage.save(f"upright/{sha256}.png", ContentFile(content))
+    file = StoredFile.objects.create(
+        sha256=sha256,
+        original=name,
+        original_type="image/png",
+        upright=name,
+        upright_type="image/png",
+        thumbnail=name,
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+        bytes=len(content),
+    )
+    return Image.objects.create(
+        project=project,
+        file=file,
+        name=f"{number}.png",
+        width=pixels.shape[1],
+        height=pixels.shape[0],
+    )
+
+
 @pytest.fixture
 def store_image(db) -> Callable[..., Image]:
     """`store_image(project, pixels)`: a row with the bytes behind it."""
-
-    def store(project: Project, pixels: np.ndarray | None = None, broken: bool = False) -> Image:
-        pixels = disc()[0] if pixels is None else pixels
-        buffer = io.BytesIO()
-        Pillow.fromarray(pixels).save(buffer, "PNG")
-        content = b"not a picture" if broken else buffer.getvalue()
-        number = StoredFile.objects.count()
-        sha256 = hashlib.sha256(content + str(number).encode()).hexdigest()
-        name = default_storage.save(f"upright/{sha256}.png", ContentFile(content))
-        file = StoredFile.objects.create(
-            sha256=sha256,
-            original=name,
-            original_type="image/png",
-            upright=name,
-            upright_type="image/png",
-            thumbnail=name,
-            width=pixels.shape[1],
-            height=pixels.shape[0],
-            bytes=len(content),
-        )
-        return Image.objects.create(
-            project=project,
-            file=file,
-            name=f"{number}.png",
-            width=pixels.shape[1],
-            height=pixels.shape[0],
-        )
-
-    return store
+    return new_stored_image
 
 
 class FakeDetector:

@@ -1,16 +1,22 @@
 """Everybody, one of everything, and the requests of `access_table` filled in with them."""
 
 import json
+import shutil
 import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.test import Client
+from django.db import transaction
+from django.test import Client, override_settings
 from django.utils import timezone
 from knox.models import AuthToken
 
@@ -22,6 +28,7 @@ from annotations.models import (
     Lease,
     Membership,
     Notification,
+    Project,
     Suspicion,
     User,
 )
@@ -31,9 +38,15 @@ from annotations.services.files import tile_folder
 from inference.engines.base import Embedding
 from inference.models import ModelVersion, TrainingRun
 from inference.services import decoders, embeddings
+from tests.conftest import new_annotation, new_image, new_project
+from tests.inference.conftest import new_stored_image
 from tests.ingest.samples import png
 from tests.trust.access_table import Row
 
+QUICK = "django.contrib.auth.hashers.MD5PasswordHasher"
+FOLDERS = ("media", "spool", "models")
+"""As the tests' settings name them."""
+ROLES = ("owner", "manager", "reviewer", "annotator")
 COCO = {
     "images": [{"id": 1, "file_name": "0.png", "width": 120, "height": 90}],
     "annotations": [],
@@ -41,45 +54,72 @@ COCO = {
 }
 
 
+@dataclass(frozen=True)
+class World:
+    """Ids of everybody and of one of everything, and the folder of the files behind it."""
+
+    people: dict[str, int]
+    things: dict[str, Any]
+    folder: Path
+
+
+@pytest.fixture(scope="module")
+def world(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[World]:
+    """Made once for all tests of a module: what each of them changes is rolled back."""
+    folder = tmp_path_factory.mktemp("world")
+    media, spool, models = (folder / name for name in FOLDERS)
+    quick = override_settings(
+        MEDIA_ROOT=media, SPOOL_DIR=spool, MODELS_DIR=models, PASSWORD_HASHERS=[QUICK]
+    )
+    with django_db_blocker.unblock(), transaction.atomic():
+        with quick:
+            made = everybody()
+            project = new_project({role: made[role] for role in ROLES})
+            for name in ("removed", "deactivated"):
+                Membership.objects.create(project=project, user=made[name], role="manager")
+            things = one_of_everything(made, project)
+        yield World({name: user.pk for name, user in made.items()}, things, folder)
+        transaction.set_rollback(True)
+
+
 @pytest.fixture
-def people(
-    owner, manager, reviewer, teammate, stranger, project, settings
-) -> dict[str, User | None]:
+def people(world, db, settings) -> dict[str, User | None]:
     """Everybody in WHO; `removed` is a manager until the test takes the membership away."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # quick
-    stranger.set_password("open sesame")
-    stranger.save()
-    removed = User.objects.create(username="removed")
-    Membership.objects.create(project=project, user=removed, role="manager")
-    deactivated = User.objects.create(username="deactivated")
-    Membership.objects.create(project=project, user=deactivated, role="manager")
-    return {
-        "owner": owner,
-        "manager": manager,
-        "reviewer": reviewer,
-        "annotator": teammate,
-        "stranger": stranger,
-        "removed": removed,
-        "deactivated": deactivated,
-        "anonymous": None,
-    }
+    settings.PASSWORD_HASHERS = [QUICK]
+    users = User.objects.in_bulk(world.people.values())
+    return {name: users[pk] for name, pk in world.people.items()} | {"anonymous": None}
 
 
 @pytest.fixture
-def things(people, project, store_image, make_image, make_annotation, settings) -> dict[str, Any]:
+def things(world, db, tmp_path) -> dict[str, Any]:
     """One of everything, by the names that addresses and bodies hold in braces."""
+    for name in FOLDERS:
+        if (world.folder / name).is_dir():
+            shutil.copytree(world.folder / name, tmp_path / name)
+    return dict(world.things)
+
+
+def everybody() -> dict[str, User]:
+    names = ("owner", "manager", "reviewer", "annotator", "stranger", "removed", "deactivated")
+    people = {name: User.objects.create(username=name) for name in names}
+    people["stranger"].set_password("open sesame")
+    people["stranger"].save()
+    return people
+
+
+def one_of_everything(people: dict[str, User], project: Project) -> dict[str, Any]:
     project.name = "Street"
     project.save()
-    image = store_image(project)
+    image = new_stored_image(project)
     image.file.values, image.file.levels = image.file.thumbnail, 1
     image.file.save()
     default_storage.save(f"{tile_folder(image.file.sha256)}/0/0_0.jpg", ContentFile(b"tile"))
     owner, annotator = people["owner"], people["annotator"]
     colleague = User.objects.create(username="colleague")
     membership = Membership.objects.create(project=project, user=colleague, role="annotator")
-    annotation = make_annotation(image, annotator, regions=1)
-    submitted = make_annotation(make_image(project), annotator, status="submitted", regions=1)
-    approved = make_annotation(make_image(project), annotator, status="approved", regions=1)
+    annotation = new_annotation(image, annotator, regions=1)
+    submitted = new_annotation(new_image(project), annotator, status="submitted", regions=1)
+    approved = new_annotation(new_image(project), annotator, status="approved", regions=1)
     first, last = project.categories.all()
     type(last).objects.filter(pk=last.pk).update(archived_at=project.created_at)
     comment = Comment.objects.create(annotation=annotation, author=owner, text="Hm")
@@ -118,11 +158,11 @@ def things(people, project, store_image, make_image, make_annotation, settings) 
     later = timezone.now() + timedelta(minutes=5)
     lease, skipped = (
         Lease.objects.create(
-            project=project, image=make_image(project), user=annotator, until=later, state=state
+            project=project, image=new_image(project), user=annotator, until=later, state=state
         ).pk
         for state in ("active", "skipped")
     )
-    gold = Gold.objects.create(image=make_image(project), truth=approved, created_by=owner)
+    gold = Gold.objects.create(image=new_image(project), truth=approved, created_by=owner)
     suspicion = Suspicion.objects.create(
         project=project, annotation=submitted, region=submitted.regions.get(),
         reason="size", detail="It is large.", score=0.5, bbox=[0, 0, 1, 1],
@@ -148,7 +188,7 @@ def things(people, project, store_image, make_image, make_annotation, settings) 
         "owner": Membership.objects.get(project=project, user=owner).pk,
         "colleague": membership.pk,
         "annotation": annotation.pk,
-        "theirs": make_annotation(image, colleague, regions=1).pk,
+        "theirs": new_annotation(image, colleague, regions=1).pk,
         "submitted": submitted.pk,
         "approved": approved.pk,
         "region": annotation.regions.get().uuid,

@@ -30,6 +30,7 @@ PARAMETERS = [
     "page", "after", "limit", "status", "search", "annotator", "annotation", "mode", "state",
     "kind", "model", "archived", "against", "next", "images", "split", "sort", "value", "level",
 ]  # fmt: skip
+UNKNOWN = b"There is no such field"
 INJECTED = ["_connector=OR", "owner__password__startswith=a", "id__in=1", "__proto__=1", "page=2"]
 
 DEEP = 100_000
@@ -69,11 +70,16 @@ def error(reply: Any, *statuses: int) -> None:
 def test_81_odd_parameters(row, owner_browser, things, everything):
     """At the API they are refused one by one; a page shows what it can, whatever comes together."""
     before = everything()
-    for value in ODD:
-        queries = [f"{name}={value}" for name in PARAMETERS]
-        for query in queries if row in API else ["&".join(queries)]:
-            reply = owner_browser.get(row.path.format(**things) + f"?{query}")
-            assert reply.status_code < 500, query[:40]
+    address = row.path.format(**things)
+    for turn, name in enumerate(PARAMETERS if row in API else []):
+        for value in ODD[turn % len(ODD) :] + ODD[: turn % len(ODD)]:
+            reply = owner_browser.get(f"{address}?{name}={value}")
+            assert reply.status_code < 500, (name, value[:40])
+            if reply.status_code == 400 and UNKNOWN in reply.content:
+                break  # refused by its name, before any value is read
+    for value in ODD if row not in API else []:
+        query = "&".join(f"{name}={value}" for name in PARAMETERS)
+        assert owner_browser.get(f"{address}?{query}").status_code < 500, value[:40]
     assert everything() == before
 
 
