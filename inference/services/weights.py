@@ -1,7 +1,9 @@
 """Weights files: fetched, checked, kept in step with the table of models.
 
 A file is used only when its SHA-256 is the one on record and an engine took it in a process of its
-own without running anything in it. Otherwise its model is `rejected`, with the reason.
+own without running anything in it. Otherwise its model is `rejected`, with the reason. On record
+are the hashes in OFFICIAL and, for any other file, those of `SHA256SUMS` in the models folder, as
+`sha256sum` writes them, where whoever runs the installation puts what authors publish.
 """
 
 import hashlib
@@ -32,6 +34,7 @@ TIMEOUT_SECONDS = 30
 INSPECTION_SECONDS = 600
 ENDINGS = (".pth", ".pt", ".safetensors")
 CLASSIC = "classic"
+MANIFEST = "SHA256SUMS"
 TRAINED = "trained"
 """The folder in the models folder of what projects trained; put there with its row, or not."""
 
@@ -232,18 +235,22 @@ def register(path: Path, name: str, sha256: str = "") -> ModelVersion:
     """The model of a file in the models folder, checked unless this very file was before."""
     model = ModelVersion.objects.filter(name=name).first() or ModelVersion(name=name)
     found = stamp(path)
+    official = OFFICIAL.get(name)
+    wanted = official.sha256 if official else _manifest().get(path.name, "")
     checked = model.config.get("stamp") == found and model.state != State.MISSING
+    refused = model.state == State.REJECTED and MANIFEST in model.reason
+    checked = checked and model.sha256.startswith(wanted) and not refused
     same = model.weights == path.relative_to(settings.MODELS_DIR).as_posix()
     if checked and same and (not sha256 or sha256 == model.sha256):
         return model
-    official = OFFICIAL.get(name)
     model.weights = path.relative_to(settings.MODELS_DIR).as_posix()
     model.sha256 = sha256 or _sha256(path, lambda *_: None)
     model.config, model.categories, model.reason = {"stamp": found}, [], ""
     model.engine = official.engine if official else model.engine
-    if official and not model.sha256.startswith(official.sha256):
+    if not model.sha256.startswith(wanted):
         model.state = State.REJECTED
-        model.reason = f"The file is not the official one: its SHA-256 is {model.sha256}."
+        which = "official one" if official else f"one that {MANIFEST} names"
+        model.reason = f"The file is not the {which}: its SHA-256 is {model.sha256}."
     else:
         _inspected(model, path)
     try:
@@ -252,6 +259,14 @@ def register(path: Path, name: str, sha256: str = "") -> ModelVersion:
     except IntegrityError:  # another process registered it at the same time
         return ModelVersion.objects.get(name=name)
     return model
+
+
+def _manifest() -> dict[str, str]:
+    """File name → SHA-256."""
+    path = settings.MODELS_DIR / MANIFEST
+    lines = path.read_text().splitlines() if path.exists() else []
+    pairs = (line.split(maxsplit=1) for line in lines if line.strip())
+    return {words[1].lstrip("*"): words[0].lower() for words in pairs if len(words) == 2}
 
 
 def examine(path: Path, engine: str) -> dict[str, Any]:

@@ -240,6 +240,24 @@ def test_a_file_under_an_official_name_must_be_the_official_one(folder):
     assert "not the official one" in model.reason
 
 
+def test_a_file_that_the_folders_manifest_names_must_have_its_hash(folder, monkeypatch):
+    def inspected(model: ModelVersion, path: Path) -> None:
+        model.state, model.engine = ModelVersion.State.READY, "sam2"
+
+    monkeypatch.setattr(weights, "_inspected", inspected)
+    (folder / "own.safetensors").write_bytes(b"weights")
+    sha256 = hashlib.sha256(b"weights").hexdigest()
+    states = []
+    for hashed in (sha256, "0" * 64, sha256):
+        lines = f"{hashed}  own.safetensors\n{'1' * 64} *other.pth\n"
+        (folder / "SHA256SUMS").write_text(lines)
+        weights.refresh()
+        model = ModelVersion.objects.get(name="own")
+        states.append(model.state)
+        assert (sha256 in model.reason) == (model.state == "rejected")
+    assert states == ["ready", "rejected", "ready"]
+
+
 @torch_needed
 def test_the_table_follows_the_folder(folder, monkeypatch, capsys):
     path = tiny.save_mask_rcnn(folder / "ours.pth", names=["car", "tree"])
