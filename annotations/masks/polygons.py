@@ -6,6 +6,7 @@ that both pass. Polygons must have passed `masks.validation`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,9 @@ from pycocotools import mask as coco
 
 from annotations.masks import rle
 from annotations.records import Geometry, Polygon, Ring
+
+_AT_ONCE = 255
+"""Masks in one call; pycocotools' `area` takes no more."""
 
 
 def rasterize(polygons: Sequence[Polygon], size: rle.Size) -> str:
@@ -45,17 +49,37 @@ def geometry_mask(geometry: Geometry) -> rle.Mask:
 
 def measure(geometry: Geometry) -> tuple[int, rle.Box]:
     """Area and box of the mask, in one go: what `rle.area` and `rle.bbox` say, by pycocotools."""
-    size = geometry.size
-    if geometry.polygons and all(len(rings) == 1 for rings in geometry.polygons):
-        filled = coco.frPyObjects([rings[0] for rings in geometry.polygons], size[0], size[1])
-        mask = filled[0] if len(filled) == 1 else coco.merge(filled)
-    else:
-        mask = {"size": list(size), "counts": geometry_counts(geometry).encode("ascii")}
-    area = int(coco.area(mask))
-    if not area:
-        return 0, (0, 0, 0, 0)
-    x, y, width, height = map(int, coco.toBbox(mask))
-    return area, (x, y, width, height)
+    return measure_all([geometry])[0]
+
+
+def measure_all(geometries: Sequence[Geometry]) -> list[tuple[int, rle.Box]]:
+    """`measure` of each of these, all of one size. Polygons of one ring are filled in one call."""
+    measured: list[tuple[int, rle.Box]] = []
+    for start in range(0, len(geometries), _AT_ONCE):
+        masks = _compressed(geometries[start : start + _AT_ONCE])
+        boxes = coco.toBbox(masks).astype(int).tolist()
+        for area, (x, y, width, height) in zip(coco.area(masks).tolist(), boxes, strict=True):
+            measured.append((area, (x, y, width, height) if area else (0, 0, 0, 0)))
+    return measured
+
+
+def _compressed(geometries: Sequence[Geometry]) -> list[dict[str, Any]]:
+    """As pycocotools has masks."""
+    size = geometries[0].size
+    single = [_single_ring(geometry) for geometry in geometries]
+    rings = [ring for ring in single if ring is not None]
+    filled = iter(coco.frPyObjects(rings, *size) if rings else [])
+    return [
+        {"size": size, "counts": geometry_counts(geometry).encode("ascii")}
+        if ring is None
+        else next(filled)
+        for geometry, ring in zip(geometries, single, strict=True)
+    ]
+
+
+def _single_ring(geometry: Geometry) -> Ring | None:
+    parts = geometry.polygons
+    return parts[0][0] if parts and len(parts) == 1 and len(parts[0]) == 1 else None
 
 
 def geometry_area(geometry: Geometry) -> int:

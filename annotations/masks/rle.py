@@ -67,6 +67,15 @@ def from_runs(runs: Sequence[int] | Runs) -> str:
     return (digits + 48).astype(np.uint8).tobytes().decode("ascii")
 
 
+def is_minimal(counts: str) -> bool:
+    """Whether no number of these counts takes more characters than it must."""
+    digits = np.frombuffer(counts.encode("ascii"), dtype=np.uint8) - 48
+    before, last = digits[:-1], digits[1:]
+    # The last character of a longer number that only repeats the sign of the one before it.
+    says_nothing = last == np.where(before & 16, 31, 0)
+    return not (says_nothing & (before >= 32)).any()
+
+
 def canonical(runs: Runs) -> Runs:
     """The same mask without empty runs, but for a leading empty run of zeros."""
     if not (runs[1:] == 0).any():

@@ -55,7 +55,10 @@ def validate_mask(
         runs = rle.to_runs(counts)
     except ValueError as error:
         raise GeometryError(f"The mask cannot be read: {error}.", f"{field}.counts")
-    return _validate_runs(runs, image_size, field, allow_empty)
+    _validate_runs(runs, image_size, field, allow_empty)
+    if (runs[1:] > 0).all() and rle.is_minimal(counts):
+        return counts
+    return rle.from_runs(rle.canonical(runs))
 
 
 def validate_runs(
@@ -71,7 +74,9 @@ def validate_runs(
         )
     if runs and not 0 <= min(runs) <= max(runs) < 2**32:
         raise GeometryError("The mask has a run below 0 or beyond 32 bits.", f"{field}.counts")
-    return _validate_runs(np.array(runs, dtype=np.int64), image_size, field, allow_empty)
+    lengths = np.array(runs, dtype=np.int64)
+    _validate_runs(lengths, image_size, field, allow_empty)
+    return rle.from_runs(rle.canonical(lengths))
 
 
 def _validate_size(size: Any, image_size: rle.Size, field: str) -> None:
@@ -85,7 +90,7 @@ def _validate_size(size: Any, image_size: rle.Size, field: str) -> None:
         )
 
 
-def _validate_runs(runs: rle.Runs, image_size: rle.Size, field: str, allow_empty: bool) -> str:
+def _validate_runs(runs: rle.Runs, image_size: rle.Size, field: str, allow_empty: bool) -> None:
     field = f"{field}.counts"
     if runs.size and (runs.min() < 0 or runs.max() >= 2**32):
         raise GeometryError("The mask has a run below 0 or beyond 32 bits.", field)
@@ -94,7 +99,6 @@ def _validate_runs(runs: rle.Runs, image_size: rle.Size, field: str, allow_empty
         raise GeometryError(f"The runs add up to {total} pixels instead of {pixels}.", field)
     if not allow_empty and not runs[1::2].any():
         raise GeometryError("The mask has no pixel.", field)
-    return rle.from_runs(rle.canonical(runs))  # written anew: a number may have come padded
 
 
 def validate_polygons(

@@ -76,7 +76,9 @@ class Region(models.Model):
     """
 
     uuid = models.UUIDField(unique=True, help_text="Made by the client.")
-    annotation = models.ForeignKey(Annotation, models.CASCADE, related_name="regions")
+    annotation = models.ForeignKey(
+        Annotation, models.CASCADE, related_name="regions", db_index=False
+    )
     category = models.ForeignKey(Category, models.PROTECT, related_name="regions")
     polygons = models.JSONField(null=True)
     counts = models.TextField(null=True)
@@ -89,14 +91,21 @@ class Region(models.Model):
         max_length=40, help_text="The tool that made the geometry, or import."
     )
     proposal = models.ForeignKey(
-        Proposal, models.SET_NULL, null=True, related_name="regions", help_text="Accepted from it."
+        Proposal,
+        models.SET_NULL,
+        null=True,
+        related_name="regions",
+        help_text="Accepted from it.",
+        db_index=False,
     )
     version = models.PositiveBigIntegerField(help_text="1 when made, one more with every write.")
     export_id = models.PositiveBigIntegerField(
         null=True,
         help_text="The id in exports, from 1; given at the first export, or by an import.",
     )
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     deleted_at = models.DateTimeField(null=True)
@@ -109,19 +118,30 @@ class Region(models.Model):
                 name="polygons_or_mask",
             )
         ]
-        indexes = [models.Index(fields=["annotation", "order", "id"], name="region_by_annotation")]
+        indexes = [
+            models.Index(fields=["annotation", "order", "id"], name="region_by_annotation"),
+            models.Index(
+                fields=["proposal"],
+                name="region_by_proposal",
+                condition=Q(proposal__isnull=False),
+            ),
+        ]
 
 
 class RegionRevision(models.Model):
     """What a region was after one write: who, when, from what. Never changed, never deleted.
 
-    `write` is the client's key of that write; a retry finds it here and changes nothing.
+    `write` is the client's key of that write; a retry finds it here and changes nothing. One with
+    neither `polygons` nor `counts` (an import makes those) has the geometry of its region, until
+    that is about to change and the revision gets its own copy. `shape` is either.
     """
 
-    region = models.ForeignKey(Region, models.CASCADE, related_name="revisions")
+    region = models.ForeignKey(Region, models.CASCADE, related_name="revisions", db_index=False)
     version = models.PositiveBigIntegerField()
     write = models.UUIDField(unique=True)
-    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", db_index=False
+    )
     at = models.DateTimeField(auto_now_add=True)
     deleted = models.BooleanField(default=False)
     category = models.ForeignKey(Category, models.PROTECT, related_name="+")
@@ -140,6 +160,11 @@ class RegionRevision(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["region", "version"], name="one_revision_per_version")
         ]
+
+    @property
+    def shape(self) -> "Region | RegionRevision":
+        """Where its `polygons` or `counts` are."""
+        return self.region if self.polygons is None and self.counts is None else self
 
 
 class Dismissal(models.Model):

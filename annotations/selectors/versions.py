@@ -69,15 +69,16 @@ def regions_at(annotation: Annotation, at: datetime) -> list[RegionRevision]:
     """What each region was at that moment, back to front; without those that were deleted."""
     then = RegionRevision.objects.filter(region__annotation=annotation, at__lte=at)
     newest = then.order_by().values("region").annotate(newest=Max("pk")).values("newest")
-    rows = RegionRevision.objects.filter(pk__in=newest, deleted=False)
-    return list(rows.order_by("order", "region"))
+    rows = RegionRevision.objects.filter(pk__in=newest, deleted=False).select_related("region")
+    return list(rows.order_by("order", "region_id"))
 
 
 def shape_values(row: Any, image: Image) -> dict[str, Any]:
+    geometry = row.shape if isinstance(row, RegionRevision) else row
     return {
         "category": row.category_id,
-        "mask": mask_values(row.counts, image),
-        "polygons": row.polygons,
+        "mask": mask_values(geometry.counts, image),
+        "polygons": geometry.polygons,
     }
 
 

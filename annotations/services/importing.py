@@ -7,8 +7,9 @@ category become one. What could not be kept is in the report.
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import orjson
@@ -39,19 +40,11 @@ MODEL = "import"
 """The model's name of predictions that were imported."""
 
 
-class Row(NamedTuple):
-    """A region, validated and measured; `polygons` and `bbox` are JSON already."""
-
-    category: int
-    polygons: str | None
-    counts: str | None
-    area: int
-    bbox: str
-    is_crowd: bool
-    order: int
-    attributes: dict[str, Any]
-    score: float | None
-    id: int | None
+Row = tuple[
+    int, str | None, str | None, int, str, bool, int, dict[str, Any], float | None, int | None
+]
+"""A region, validated and measured: the data set's category, polygons (JSON), counts, area, bbox
+(JSON), is_crowd, order, attributes, score, id. A plain tuple, because there may be millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +61,10 @@ _REGION = (
     *("uuid", "annotation_id", "category_id", "polygons", "counts", "area", "bbox", "is_crowd"),
     *("order", "attributes", "source", "version", "export_id", "author_id"),
 )
+_ANNOTATION = (
+    *("uuid", "project_id", "image_id", "annotator_id", "status", "revision"),
+    *("submitted_at", "approved_at"),
+)
 _PROPOSAL = (
     *("prediction_id", "category_id", "polygons", "counts", "area", "bbox", "score", "is_crowd"),
 )
@@ -78,25 +75,22 @@ def prepare(record: ImageRecord, project: Project, report: Report) -> list[Row]:
     regions = list(record.regions)
     if project.exclusive:
         regions = disjoint(record, project.kind == Project.Kind.SEMANTIC, report)
-    rows = []
-    for region in regions:
-        area, bbox = polygons.measure(region.geometry)
-        parts = region.geometry.polygons
-        rows.append(
-            Row(
-                category=region.category_id,
-                polygons=None if parts is None else orjson.dumps(parts).decode(),
-                counts=region.geometry.counts,
-                area=area,
-                bbox=f"[{bbox[0]},{bbox[1]},{bbox[2]},{bbox[3]}]",
-                is_crowd=region.is_crowd,
-                order=region.order,
-                attributes=region.attributes,
-                score=region.score,
-                id=region.id,
-            )
+    measured = polygons.measure_all([region.geometry for region in regions])
+    return [
+        (
+            region.category_id,
+            None if (parts := region.geometry.polygons) is None else orjson.dumps(parts).decode(),
+            region.geometry.counts,
+            area,
+            f"[{x},{y},{width},{height}]",
+            region.is_crowd,
+            region.order,
+            region.attributes,
+            region.score,
+            region.id,
         )
-    return rows
+        for region, (area, (x, y, width, height)) in zip(regions, measured, strict=True)
+    ]
 
 
 @dataclass(slots=True)
@@ -200,7 +194,7 @@ class Rows:
 
     def _number(self, entries: list[Entry]) -> None:
         """Keep the images' ids where they have none yet and the id is free."""
-        changed = []
+        changed: list[tuple[int, int]] = []
         for entry in entries:
             record, image = entry.record, entry.image
             if record.id is None or image.export_id == record.id:
@@ -208,10 +202,10 @@ class Rows:
             if image.export_id is None and record.id not in self.image_ids:
                 image.export_id = record.id
                 self.image_ids.add(record.id)
-                changed.append(image)
+                changed.append((image.pk, record.id))
             else:
                 self.totals.report.note(f"{image.name} could not keep the id {record.id}.")
-        Image.objects.bulk_update(changed, ["export_id"], batch_size=200)
+        bulk.update(Image, "export_id", changed)
 
     # --- ground truth -----------------------------------------------------------------------------
 
@@ -242,32 +236,47 @@ class Rows:
         self._approve(fresh)
 
     def _approve(self, fresh: list[tuple[Annotation, list[Row]]]) -> None:
-        annotations = [annotation for annotation, _ in fresh]
-        for annotation in annotations:
+        old = [annotation for annotation, _ in fresh if annotation.pk]
+        for annotation in old:
             annotation.status = Annotation.Status.APPROVED
             annotation.revision = 1
             annotation.submitted_at = annotation.approved_at = annotation.updated_at = self.now
-        old = [annotation for annotation in annotations if annotation.pk]
-        Annotation.objects.bulk_create([one for one in annotations if not one.pk])
         fields = ["status", "revision", "submitted_at", "approved_at", "updated_at"]
         Annotation.objects.bulk_update(old, fields)
-        Review.objects.bulk_create(
-            Review(
-                annotation=annotation,
-                reviewer=self.user,
-                verdict=Review.Verdict.APPROVE,
-                revision=1,
-                comment=f"Imported from {self.label}",
-            )
-            for annotation in annotations
+        made = [annotation.image_id for annotation, _ in fresh if not annotation.pk]
+        status, now = Annotation.Status.APPROVED, bulk.text_of(self.now)
+        bulk.insert(
+            Annotation,
+            _ANNOTATION,
+            (
+                (uuid, self.project.pk, image, self.user.pk, status, 1, now, now)
+                for uuid, image in zip(bulk.uuids(), made, strict=False)
+            ),
         )
-        regions = (self._region(annotation.pk, row) for annotation, rows in fresh for row in rows)
-        bulk.insert(Region, _REGION, regions)
-        keys = [annotation.pk for annotation in annotations]
-        bulk.copy(Region, RegionRevision, "annotation_id", keys, region_id="id", at="created_at")
-        images = Image.objects.filter(pk__in=[annotation.image_id for annotation in annotations])
-        images.update(status=Image.Status.APPROVED)
-        work.recount(images)
+        images = [annotation.image_id for annotation, _ in fresh]
+        mine = Annotation.objects.filter(image__in=images, annotator=self.user)
+        keys = dict(mine.values_list("image_id", "pk"))
+        note = f"Imported from {self.label}"
+        bulk.insert(
+            Review,
+            ("annotation_id", "reviewer_id", "verdict", "revision", "comment"),
+            ((keys[image], self.user.pk, Review.Verdict.APPROVE, 1, note) for image in images),
+        )
+        parts = ((keys[annotation.image_id], rows) for annotation, rows in fresh)
+        bulk.insert(Region, _REGION, self._regions(parts))
+        bulk.copy(
+            Region,
+            RegionRevision,
+            "annotation_id",
+            list(keys.values()),
+            region_id="id",
+            at="created_at",
+            polygons=None,
+            counts=None,
+        )
+        of_images = Image.objects.filter(pk__in=images)
+        of_images.update(status=Image.Status.APPROVED)
+        work.recount(of_images)
         self.totals.regions += sum(len(rows) for _, rows in fresh)
 
     def _keep_id(self, id: int | None) -> int | None:
@@ -292,34 +301,29 @@ class Rows:
         """What makes two lists of regions the same work, whatever their order."""
         return sorted(
             (
-                self.categories[row.category].pk,
-                repr(row.polygons and json.loads(row.polygons)),
-                row.counts or "",
-                row.is_crowd,
+                self.categories[category].pk,
+                repr(parts and json.loads(parts)),
+                counts or "",
+                is_crowd,
             )
-            for row in rows
+            for category, parts, counts, _, _, is_crowd, *_ in rows
         )
 
-    def _region(self, annotation: int, row: Row) -> tuple[Any, ...]:
+    def _regions(
+        self, of_annotations: Iterable[tuple[int, list[Row]]]
+    ) -> Iterator[tuple[Any, ...]]:
         """Attributes stay as the file has them: what fits none of the category's is kept too."""
-        category = self.categories[row.category]
-        attributes = typed.from_text(category.attributes, row.attributes)
-        return (
-            bulk.new_uuid(),
-            annotation,
-            category.pk,
-            row.polygons,
-            row.counts,
-            row.area,
-            row.bbox,
-            row.is_crowd,
-            row.order,
-            json.dumps(attributes) if attributes else "{}",
-            SOURCE,
-            1,
-            self._keep_id(row.id),
-            self.user.pk,
-        )
+        author, uuids = self.user.pk, bulk.uuids()
+        for annotation, rows in of_annotations:
+            for category, parts, counts, area, bbox, crowd, order, attributes, _, id in rows:
+                known = self.categories[category]
+                text = "{}"
+                if attributes:
+                    text = json.dumps(typed.from_text(known.attributes, attributes))
+                yield (
+                    *(next(uuids), annotation, known.pk, parts, counts, area, bbox, crowd),
+                    *(order, text, SOURCE, 1, self._keep_id(id), author),
+                )
 
     # --- predictions ------------------------------------------------------------------------------
 
@@ -350,15 +354,10 @@ class Rows:
         self.totals.regions += sum(len(entry.rows) for entry in fresh)
 
     def _proposal(self, prediction: int, row: Row) -> tuple[Any, ...]:
+        category, polygons, counts, area, bbox, is_crowd, _, _, score, _ = row
         return (
-            prediction,
-            self.categories[row.category].pk,
-            row.polygons,
-            row.counts,
-            row.area,
-            row.bbox,
-            1.0 if row.score is None else row.score,
-            row.is_crowd,
+            *(prediction, self.categories[category].pk, polygons, counts, area, bbox),
+            *(1.0 if score is None else score, is_crowd),
         )
 
 

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import IntegrityError, OperationalError, transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 
 from annotations import attributes as typed
@@ -415,7 +416,7 @@ class _Patch:
             size = (self.image.height, self.image.width)
             area = float(
                 polygon_masks.geometry_area(
-                    Geometry(size=size, polygons=revision.polygons, counts=revision.counts)
+                    Geometry(size, revision.shape.polygons, revision.shape.counts)
                 )
             )
         return Outcome(region.uuid, revision.version, revision.deleted, area)
@@ -521,6 +522,7 @@ class _Patch:
         touched = [self.regions[region] for region in self.touched]
         changed = [region for region in touched if region.pk]
         Region.objects.bulk_create([region for region in touched if not region.pk])
+        _keep_shapes(changed)
         for region in changed:
             region.save(update_fields=WRITTEN_FIELDS)
         active = min(max(self.seconds, 0), MAX_SECONDS)
@@ -563,6 +565,13 @@ def _boxes_meet(one: list[float], other: list[float]) -> bool:
         and one[1] < other[1] + other[3]
         and other[1] < one[1] + one[3]
     )
+
+
+def _keep_shapes(regions: list[Region]) -> None:
+    """Revisions that have the geometry of these regions get their own copy, before it changes."""
+    then = Region.objects.filter(pk=OuterRef("region"))
+    rows = RegionRevision.objects.filter(region__in=regions, polygons__isnull=True, counts=None)
+    rows.update(polygons=Subquery(then.values("polygons")), counts=Subquery(then.values("counts")))
 
 
 def _revision(region: Region, key: uuid.UUID) -> RegionRevision:

@@ -2,15 +2,18 @@
 
 import io
 import json
+import uuid
 import zipfile
 
 import numpy as np
 import pytest
+from django.db.models import Q
 from PIL import Image as Pillow
 
 from annotations.masks import rle
 from annotations.models import Annotation, Category, Image, Job, Prediction, Region, RegionRevision
-from annotations.services import imports, ingest, jobs
+from annotations.selectors.versions import history_of
+from annotations.services import imports, ingest, jobs, regions
 from tests.ingest import samples
 
 
@@ -50,6 +53,27 @@ def test_ground_truth_is_approved_work_of_the_importer(send, coco, manager, fill
     tree = Category.objects.get(name="tree")
     assert (tree.export_id, tree.supercategory) == (7, "plant")
     assert regions[101].category == Category.objects.get(project=filled, name="car")
+
+
+def test_history_keeps_what_was_imported(send, coco, manager):
+    """Revisions of an import hold no geometry of their own until their region changes."""
+    send(manager, coco)
+    own = Q(polygons__isnull=False) | Q(counts__isnull=False)
+    assert not RegionRevision.objects.filter(own).exists()
+    Annotation.objects.update(status="in_progress")
+    for id, name in ((101, "polygons"), (90, "counts")):
+        region = Region.objects.select_related("annotation").get(export_id=id)
+        before = history_of(region.annotation, region.uuid)
+        assert before[0]["polygons"] == region.polygons
+        assert (before[0]["mask"] or {}).get("counts") == region.counts
+        change = regions.Upsert(
+            region.uuid, 1, uuid.uuid4(), region.category_id, polygons=[[[1, 1, 5, 1, 5, 5]]]
+        )
+        regions.apply_patch(manager, region.annotation, [change])
+        after = history_of(region.annotation, region.uuid)
+        assert after[0] == before[0]
+        assert after[1]["polygons"] == [[[1, 1, 5, 1, 5, 5]]]
+        assert RegionRevision.objects.filter(**{f"{name}__isnull": False}, version=1).count() == 1
 
 
 def test_free_attributes_come_in_whatever_the_category_declares(send, coco, manager, filled):
