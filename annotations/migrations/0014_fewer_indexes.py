@@ -42,7 +42,7 @@ def key(to, on_delete, name, **others):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("annotations", "0012_shared_jobs")]
+    dependencies = [("annotations", "0013_notifications")]
 
     operations = [
         migrations.SeparateDatabaseAndState(
