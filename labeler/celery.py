@@ -1,11 +1,33 @@
 """The Celery app. Its messages only wake workers: what is to be done stands in the database."""
 
+import contextlib
 import os
+import signal
 
+from billiard import active_children
 from celery import Celery
+from celery.signals import worker_process_init, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labeler.settings")
 
 app = Celery("labeler")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_shutting_down.connect
+def _hand_jobs_back(**_: object) -> None:
+    """SIGTERM came: what this worker and the processes of its pool do goes back to the queue."""
+    from annotations.services import jobs
+
+    jobs.stopping.set()
+    for process in active_children():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGTERM)
+
+
+@worker_process_init.connect
+def _listen_in_the_pool(**_: object) -> None:
+    from annotations.services import jobs
+
+    signal.signal(signal.SIGTERM, lambda *_: jobs.stopping.set())

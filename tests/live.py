@@ -178,18 +178,18 @@ class LiveApp:
         self.start_worker("batch,io")
         self.start_sweeper()
 
-    def prepare(self) -> None:
+    def prepare(self, people: Iterable[str] = PEOPLE) -> None:
         """Tables and people."""
         self.manage("migrate", "--verbosity", "0")
-        people = subprocess.run(
-            [sys.executable, "-m", "tests.people", *PEOPLE],
+        made = subprocess.run(
+            [sys.executable, "-m", "tests.people", *people],
             cwd=ROOT,
             env=self.environment,
             check=True,
             capture_output=True,
             text=True,
         )
-        self.people = {one["username"]: Person(**one) for one in json.loads(people.stdout)}
+        self.people = {one["username"]: Person(**one) for one in json.loads(made.stdout)}
 
     def start_web(self, processes: int = 1) -> None:
         self.spawn(

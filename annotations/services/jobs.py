@@ -58,6 +58,14 @@ BROKEN = {
 }
 
 
+stopping = threading.Event()
+"""Set when this process is asked to end: what it does goes back to the queue at its next step."""
+
+
+class Stopping(Exception):
+    """The worker is asked to end, and its job is not done."""
+
+
 class LeaseLost(Exception):
     """Another worker has the job by now, or it was ended: write nothing more."""
 
@@ -192,6 +200,8 @@ def _attempt(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
         raise
     except Cancelled:
         claimed.cancelled()
+    except Stopping:
+        claimed.hand_back()
     except ServiceError as error:
         claimed.fail(error.body)
     except DatasetError as error:
@@ -275,7 +285,7 @@ class JobRun:
     def progress(self, done: int, total: int | None = None, message: str | None = None) -> None:
         """Say how far it is. Cheap: written at most twice a second, never inside a transaction.
 
-        Raises `Cancelled` or `LeaseLost`.
+        Raises `Cancelled`, `LeaseLost` or `Stopping`.
         """
         self.job.done = done
         self.job.total = self.job.total if total is None else total
@@ -287,11 +297,13 @@ class JobRun:
         self.check()
 
     def check(self) -> None:
-        """Raises `LeaseLost` or `Cancelled` when either is known by now; asks no database."""
+        """Raises `LeaseLost`, `Cancelled` or `Stopping` where known by now; asks no database."""
         if self._lost:
             raise LeaseLost
         if self._cancel:
             raise Cancelled
+        if stopping.is_set():
+            raise Stopping
 
     def hold(self) -> None:
         """Inside a transaction: lock the job (who helps: the own share), so that results are
@@ -418,6 +430,21 @@ class JobRun:
             _free(self.job.shares.all())  # who still helps writes nothing more
             if state != State.CANCELLED:
                 events.job_ended(_as_it_is(self.job))
+
+    def hand_back(self) -> None:
+        """To the queue, as if this worker had not tried: another goes on. Raises `LeaseLost`."""
+        with transaction.atomic():
+            if not self._mine.update(
+                state=State.QUEUED,
+                lease=None,
+                lease_expires_at=_lease_end(),
+                attempts=F("attempts") - 1,
+            ):
+                raise LeaseLost
+            self.job.items.filter(state=State.RUNNING).update(
+                state=State.QUEUED, attempts=F("attempts") - 1
+            )
+            transaction.on_commit(lambda: wake(self.job))
 
     def try_again(self) -> None:
         """Queue it again after an unexpected error, or fail it after the last attempt."""

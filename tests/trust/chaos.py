@@ -1,15 +1,17 @@
 """Saves over HTTP while what they rely on is killed; then a check of every single one of them.
 
-    script/chaos [--minutes 2] [--clients 6] [--database sqlite|postgres|both] [--no-control]
+    script/chaos [--minutes 2] [--clients 8] [--together 20] [--database sqlite|postgres|both]
+    script/chaos --database postgres --minutes 40 --kills 200 --saves 50000
 
 Clients save regions through gunicorn, as the editor does: a key for each write, repeated until an
-answer comes. Meanwhile web processes, gunicorn as a whole and the database are killed with SIGKILL
-and started again. Afterwards the database's history is held against what the clients were told:
+answer comes. Some save into annotations of their own; `--together` people on one image, and as
+many sessions in one annotation; some through a proxy that cuts connections before the server got a
+request and after it answered. Meanwhile web processes, gunicorn as a whole, PostgreSQL, Redis and
+the workers, which export and pre-label, are killed with SIGKILL and started again.
 
-    every write that was acknowledged is there, with the version and the contents it was given
-    no write that was refused is there
-    a write without an answer is there at most once
-    nothing else is there, and the versions of a region count 1, 2, 3, … without a gap
+Afterwards `tests.trust.history` holds what the database kept against what the clients were told,
+and `tests.trust.orders` looks at every job. With `--kills` and `--saves` a run ends as soon as
+there were so many, and fails when the minutes are over before.
 
 A check that cannot fail is worth nothing, so the controls plant a fault that it must find: a server
 that answers before COMMIT (`tests.trust.hasty_wsgi`), and a PostgreSQL with synchronous_commit=off.
@@ -28,124 +30,44 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psycopg2
 import requests
 
-from tests.live import Api, LiveApp, picture
-from tests.servers import Postgres, find_program, wait_until
+from tests.live import PEOPLE, Api, LiveApp, picture
+from tests.servers import Postgres, Redis, find_program, wait_until
+from tests.trust import history
+from tests.trust.history import OK, REFUSED, UNKNOWN, Client, Deadline, Revision
+from tests.trust.orders import Orders
+from tests.trust.proxy import CuttingProxy
 
-OK, REFUSED, UNKNOWN = "acknowledged", "refused", "unanswered"
-RETRY_SECONDS = 0.1
 SETTLE_SECONDS = 60
+TOGETHER_PAUSE = 2.0
+LEASE_SECONDS = 5
+WORKER = "worker-batch,io"
 REVISIONS = """
     SELECT region.uuid, revision.version, revision.write, revision.attributes, region.version
     FROM annotations_regionrevision revision
     JOIN annotations_region region ON region.id = revision.region_id
+    JOIN annotations_annotation annotation ON annotation.id = region.annotation_id
+    WHERE annotation.project_id = {project}
 """
 
 
-@dataclass(slots=True)
-class Save:
-    """One write of one client and what became of it."""
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many, for how long. A goal of 0 is none; `pause` are seconds between two kills."""
 
-    key: str
-    region: str
-    based_on: int
-    number: int
-    outcome: str = UNKNOWN
-    version: int = 0
-    seconds: float = 0.0
-    attempts: int = 0
-
-
-@dataclass(slots=True)
-class Client:
-    """Saves into an annotation of its own until told to stop."""
-
-    url: str
-    token: str
-    annotation: int
-    category: int
-    random: random.Random
-    history: list[Save] = field(default_factory=list)
-    versions: dict[str, int] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
-
-    def work(self, stop: threading.Event, deadline: "Deadline") -> None:
-        with requests.Session() as http:
-            http.headers["Authorization"] = f"Token {self.token}"
-            try:
-                while not stop.is_set():
-                    self.save(http, deadline)
-            except Exception as error:  # an answer that a save must never get
-                self.errors.append(repr(error))
-
-    def save(self, http: requests.Session, deadline: "Deadline") -> None:
-        """A new region, or a change of one; now and then with a version that is stale."""
-        known = list(self.versions)
-        new = len(known) < 5 or (len(known) < 2000 and self.random.random() < 0.2)
-        region = str(uuid.UUID(int=self.random.getrandbits(128))) if new else ""
-        region = region or self.random.choice(known)
-        based_on = self.versions.get(region, 0)
-        if based_on > 1 and self.random.random() < 0.05:
-            based_on -= 1
-        key = str(uuid.UUID(int=self.random.getrandbits(128)))
-        save = Save(key, region, based_on, len(self.history))
-        self.history.append(save)
-        begun = time.monotonic()
-        while save.outcome == UNKNOWN and not deadline.passed():
-            save.attempts += 1
-            try:
-                self.send(http, save)
-            except requests.RequestException:
-                time.sleep(RETRY_SECONDS)
-        save.seconds = time.monotonic() - begun
-
-    def send(self, http: requests.Session, save: Save) -> None:
-        write: dict[str, Any] = {
-            "op": "upsert",
-            "region": save.region,
-            "based_on": save.based_on,
-            "key": save.key,
-            "category": self.category,
-            "polygons": [[[1, 1, 20, 1, 20, 20 + save.number % 50]]],
-            "attributes": {"number": save.number},
-        }
-        address = f"{self.url}/api/annotations/{self.annotation}/patches"
-        reply = http.post(address, json={"writes": [write]}, timeout=(2, 15))
-        if reply.status_code == 200:
-            save.outcome = OK
-            save.version = reply.json()["regions"][0]["version"]
-            self.versions[save.region] = save.version
-        elif reply.status_code == 412:
-            save.outcome = REFUSED
-            theirs = reply.json()["conflicts"][0]["theirs"]
-            if theirs:
-                self.versions[save.region] = theirs["version"]
-            else:
-                self.versions.pop(save.region, None)
-        elif reply.status_code < 500:
-            raise AssertionError(f"{reply.status_code}: {reply.text[:500]}")
-        else:
-            time.sleep(RETRY_SECONDS)
-
-
-class Deadline:
-    """When clients give up waiting for answers; none until `set`."""
-
-    def __init__(self) -> None:
-        self.at = float("inf")
-
-    def set(self, seconds: float) -> None:
-        self.at = time.monotonic() + seconds
-
-    def passed(self) -> bool:
-        return time.monotonic() > self.at
+    seconds: float
+    clients: int = 6
+    together: int = 0
+    pause: float = 1.2
+    kills: int = 0
+    saves: int = 0
+    seed: int = 0
 
 
 class HastyPostgres(Postgres):
@@ -163,7 +85,10 @@ class Report:
     name: str
     seconds: float = 0.0
     kills: Counter[str] = field(default_factory=Counter)
+    cuts: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
+    jobs: Counter[str] = field(default_factory=Counter)
+    job_attempts: int = 0
     retried: int = 0
     latencies: list[float] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -172,10 +97,14 @@ class Report:
     def __str__(self) -> str:
         kills = ", ".join(f"{count} × {what}" for what, count in sorted(self.kills.items()))
         outcomes = ", ".join(f"{self.outcomes[name]} {name}" for name in (OK, REFUSED, UNKNOWN))
+        jobs = ", ".join(f"{count} {state}" for state, count in sorted(self.jobs.items()))
         median = statistics.median(self.latencies or [0.0])
         lines = [
             f"{self.name}: {self.seconds:.0f} s, {sum(self.kills.values())} kills ({kills})",
             f"  saves: {outcomes}; {self.retried} were sent more than once",
+            f"  cut by the proxy: {self.cuts['before']} requests, "
+            f"{self.cuts['after']} acknowledgements",
+            f"  jobs: {jobs or 'none'}; {self.job_attempts} attempts",
             f"  time to an answer: median {1000 * median:.0f} ms, "
             f"longest {max(self.latencies, default=0):.1f} s",
             f"  lost: {len(self.lost)}, wrong: {len(self.wrong)}",
@@ -184,40 +113,62 @@ class Report:
 
 
 class Chaos:
-    """One installation under fire."""
+    """One installation under fire: on SQLite gunicorn alone, on PostgreSQL all of it."""
 
-    def __init__(self, name: str, postgres: Postgres | None, hasty: bool, seed: int) -> None:
+    def __init__(self, name: str, postgres: Postgres | None, hasty: bool, plan: Plan) -> None:
         self.report = Report(name)
+        self.plan = plan
         self.postgres = postgres
         self.module = "tests.trust.hasty_wsgi" if hasty else "labeler.wsgi"
-        self.random = random.Random(seed)
-        settings = {"DATABASE_URL": postgres.url} if postgres else {}
+        self.random = random.Random(plan.seed)
+        # The controls are about saves alone.
+        self.redis = Redis() if postgres and not isinstance(postgres, HastyPostgres) else None
+        settings = {"JOB_LEASE_SECONDS": str(LEASE_SECONDS), "LOG_LEVEL": "WARNING"}
+        if postgres:
+            settings["DATABASE_URL"] = postgres.url
+        if self.redis:
+            settings["REDIS_URL"] = self.redis.url
         self.app = LiveApp(**settings)
         self.clients: list[Client] = []
+        self.orders: Orders | None = None
 
-    def run(self, seconds: float, clients: int) -> Report:
-        try:
-            self.app.prepare()
+    def run(self) -> Report:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.app.stop)
+            if self.redis:
+                stack.callback(self.redis.stop)
+                self.redis.start()
+            self.app.prepare([*PEOPLE, *(f"person{n}" for n in range(self.plan.together))])
             self.start_web()
-            self.make_clients(clients)
-            stop, deadline = threading.Event(), Deadline()
-            threads = [
-                threading.Thread(target=client.work, args=(stop, deadline))
-                for client in self.clients
-            ]
-            begun = time.monotonic()
-            for thread in threads:
-                thread.start()
-            self.kill_until(begun + seconds)
+            proxy = stack.enter_context(CuttingProxy(self.app.port, self.plan.seed))
+            self.make_clients(proxy.url)
+            if self.redis:
+                self.orders = Orders(self.app.api("manager"))
+                self.app.start_worker("batch,io")
+                self.app.start_sweeper()
+            self.under_fire()
+            self.report.cuts = proxy.cuts
+            self.check()
+        return self.report
+
+    def under_fire(self) -> None:
+        stop, deadline = threading.Event(), Deadline()
+        threads = [
+            threading.Thread(target=client.work, args=(stop, deadline)) for client in self.clients
+        ]
+        if self.orders:
+            threads.append(threading.Thread(target=self.orders.work, args=(stop,)))
+        begun = time.monotonic()
+        for thread in threads:
+            thread.start()
+        try:
+            self.kill_until(begun + self.plan.seconds)
+        finally:
             stop.set()
             deadline.set(SETTLE_SECONDS)
             for thread in threads:
                 thread.join()
-            self.report.seconds = time.monotonic() - begun
-            self.check()
-            return self.report
-        finally:
-            self.app.stop()
+        self.report.seconds = time.monotonic() - begun
 
     def start_web(self) -> None:
         self.app.spawn(
@@ -232,29 +183,63 @@ class Chaos:
             seconds=120,
         )
 
-    def make_clients(self, number: int) -> None:
+    def make_clients(self, proxy: str) -> None:
+        """A quarter of those that save alone, and of the sessions, goes through the proxy."""
         owner = self.app.api("owner")
-        project = owner.project()["id"]
-        pictures = {f"{n}.png": picture(seed=n) for n in range(number)}
-        images = owner.upload(project, pictures)
-        category = owner.categories(project)[0]["id"]
-        for image in images:
-            annotation = owner.annotation(image["id"])["id"]
-            client_random = random.Random(self.random.random())
-            token = self.app.people["owner"].token
-            self.clients.append(Client(self.app.url, token, annotation, category, client_random))
+        alone, together = self.plan.clients, self.plan.together
+        members = {f"person{n}": "annotator" for n in range(together)}
+        self.project = owner.project(members=members)["id"]
+        pictures = {f"{n:04}.png": picture(seed=n) for n in range(alone + 2)}
+        images = [image["id"] for image in owner.upload(self.project, pictures)]
+        category = owner.categories(self.project)[0]["id"]
+        annotations = [owner.annotation(image)["id"] for image in images[: alone + 1]]
+        everybody = owner.get(f"projects/{self.project}/rules")["free_picking"]
+        assert everybody, "an annotator may label any image"
 
+        def add(name: str, person: str, annotation: int, cut: bool, **more: object) -> None:
+            chance = random.Random(self.random.random())
+            url, token = proxy if cut else self.app.url, self.app.people[person].token
+            self.clients.append(
+                Client(name, url, token, annotation, category, chance, **more)  # type: ignore[arg-type]
+            )
+
+        for number in range(alone):
+            cut = number >= alone - alone // 4
+            add(f"alone {number}", "owner", annotations[number], cut)
+        known: dict[str, int] = {}
+        for number in range(together):
+            person, pause = f"person{number}", TOGETHER_PAUSE
+            mine = self.app.api(person).annotation(images[-1])["id"]
+            add(f"one image {number}", person, mine, False, pause=pause, most_regions=200)
+            add(
+                f"one annotation {number}", "owner", annotations[-1], number % 4 == 3,
+                pause=pause, most_regions=200, versions=known,
+            )  # fmt: skip
+
+    # --- faults -----------------------------------------------------------------------------------
     def kill_until(self, end: float) -> None:
-        faults = [self.kill_database] if self.postgres else []
+        faults: list[Callable[[], None]] = [self.kill_database] if self.postgres else []
         if not isinstance(self.postgres, HastyPostgres):  # which only the database's end harms
             faults += [self.kill_web_process, self.kill_gunicorn]
+        if self.orders:
+            faults = [
+                *[self.kill_worker, self.kill_web_process, self.kill_database],
+                *[self.kill_worker, self.kill_gunicorn, self.kill_redis],
+            ]
         turn = 0
-        while time.monotonic() < end or turn < len(faults):
-            pause = self.random.uniform(0.7, 1.8)
+        while (time.monotonic() < end or turn < len(faults)) and not self.reached():
+            pause = self.random.uniform(0.6, 1.4) * self.plan.pause
             time.sleep(min(pause, max(0.0, end - time.monotonic())))
             fault = faults[turn % len(faults)]
             turn += 1
             fault()
+
+    def reached(self) -> bool:
+        """Whether there are goals and all are reached."""
+        if not self.plan.kills and not self.plan.saves:
+            return False
+        saved = sum(save.outcome == OK for one in self.clients for save in tuple(one.history))
+        return self.report.kills.total() >= self.plan.kills and saved >= self.plan.saves
 
     def kill_web_process(self) -> None:
         """One of gunicorn's two; gunicorn starts another."""
@@ -268,6 +253,21 @@ class Chaos:
         self.app.kill("web")
         self.report.kills["gunicorn"] += 1
         self.start_web()
+
+    def kill_worker(self) -> None:
+        """In the middle of a job, if one comes soon."""
+        assert self.orders
+        if self.orders.running.wait(3):
+            time.sleep(self.random.uniform(0, 0.3))
+        self.app.kill(WORKER)
+        self.report.kills["worker"] += 1
+        self.app.start_worker("batch,io")
+
+    def kill_redis(self) -> None:
+        assert self.redis
+        self.redis.kill()
+        self.report.kills["Redis"] += 1
+        self.redis.start()
 
     def kill_database(self) -> None:
         """All of PostgreSQL's processes at once, as when the machine's power fails."""
@@ -283,63 +283,46 @@ class Chaos:
         self.report.kills["PostgreSQL"] += 1
         self.postgres.start()
 
+    # --- the check --------------------------------------------------------------------------------
     def check(self) -> None:
-        saves = {save.key: save for client in self.clients for save in client.history}
+        saves = [save for client in self.clients for save in client.history]
         report = self.report
         report.wrong += [error for client in self.clients for error in client.errors]
-        report.outcomes.update(save.outcome for save in saves.values())
-        report.retried = sum(save.attempts > 1 for save in saves.values())
-        report.latencies = [save.seconds for save in saves.values()]
-        stored: dict[str, tuple[str, int, Any]] = {}
-        versions: dict[str, list[int]] = {}
-        current: dict[str, int] = {}
-        for region, version, key, attributes, now in self.revisions():
-            if key in stored:
-                report.wrong.append(f"{key} is there twice")
-            stored[key] = region, version, attributes
-            versions.setdefault(region, []).append(version)
-            current[region] = now
-        for key, save in saves.items():
-            found = stored.pop(key, None)
-            if found is None:
-                if save.outcome == OK:
-                    report.lost.append(f"version {save.version} of {save.region} is not there")
-            elif save.outcome == REFUSED:
-                report.wrong.append(f"{key} was refused and is there")
-            elif found[0] != save.region or found[2] != {"number": save.number}:
-                report.wrong.append(f"{key} is there with other contents")
-            elif save.outcome == OK and found[1] != save.version:
-                report.wrong.append(f"{key} is version {found[1]}, not {save.version}")
-        report.wrong += [f"nobody wrote {key}" for key in stored]
-        for region, numbers in versions.items():
-            if sorted(numbers) != list(range(1, len(numbers) + 1)):
-                report.wrong.append(f"{region} has the versions {sorted(numbers)}")
-            if current[region] != max(numbers):
-                report.wrong.append(f"{region} is at {current[region]}, not at {max(numbers)}")
-        self.check_what_is_read(current)
+        report.outcomes.update(save.outcome for save in saves)
+        report.retried = sum(save.attempts > 1 for save in saves)
+        report.latencies = [save.seconds for save in saves]
+        revisions = list(self.revisions())
+        lost, wrong = history.check(saves, revisions)
+        report.lost += lost
+        report.wrong += wrong
+        self.check_what_is_read({region: now for region, _, _, _, now in revisions})
+        if self.orders:
+            self.orders.check()
+            report.jobs, report.job_attempts = self.orders.states, self.orders.attempts
+            report.wrong += self.orders.wrong
 
     def check_what_is_read(self, current: dict[str, int]) -> None:
         """What the API shows afterwards is what the history ends with."""
         owner = Api(self.app.url, self.app.people["owner"].token)
         shown = {
             region["uuid"]: region["version"]
-            for client in self.clients
-            for region in owner.get(f"annotations/{client.annotation}")["regions"]
+            for annotation in {client.annotation for client in self.clients}
+            for region in owner.get(f"annotations/{annotation}")["regions"]
         }
         if shown != current:
             self.report.wrong.append("the API shows other regions than the history ends with")
 
-    def revisions(self) -> Iterator[tuple[str, int, str, Any, int]]:
-        """(region, version, key, attributes, the region's version now) of every write stored."""
+    def revisions(self) -> Iterator[Revision]:
+        query = REVISIONS.format(project=int(self.project))
         if self.postgres:
             with contextlib.closing(psycopg2.connect(self.postgres.url)) as connection:
                 cursor = connection.cursor()
-                cursor.execute(REVISIONS)
+                cursor.execute(query)
                 rows = cursor.fetchall()
         else:
             path = self.app.data / "labeler.sqlite3"
             with contextlib.closing(sqlite3.connect(path)) as connection:
-                rows = connection.execute(REVISIONS).fetchall()
+                rows = connection.execute(query).fetchall()
         for region, version, key, attributes, now in rows:
             values = json.loads(attributes) if isinstance(attributes, str) else attributes
             yield str(uuid.UUID(str(region))), version, str(uuid.UUID(str(key))), values, now
@@ -354,17 +337,15 @@ def children(pid: int) -> list[int]:
     return [int(task) for task in tasks]
 
 
-def run(
-    database: str, *, seconds: float, clients: int = 6, control: bool = False, seed: int = 0
-) -> Report:
+def run(database: str, plan: Plan, *, control: bool = False) -> Report:
     """One run on `sqlite` or `postgres`; `control` plants the fault of that database."""
     name = f"{database}, control" if control else database
     if database == "sqlite":
-        return Chaos(name, None, control, seed).run(seconds, clients)
+        return Chaos(name, None, control, plan).run()
     server = HastyPostgres() if control else Postgres()
     try:
         server.start()
-        return Chaos(name, server, False, seed).run(seconds, clients)
+        return Chaos(name, server, False, plan).run()
     finally:
         server.stop()
 
@@ -373,24 +354,35 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="script/chaos", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--minutes", type=float, default=2, help="for all databases together")
-    parser.add_argument("--clients", type=int, default=6)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--together", type=int, default=20)
+    parser.add_argument("--pause", type=float, default=1.2, help="seconds between two kills")
+    parser.add_argument("--kills", type=int, default=0, help="a goal")
+    parser.add_argument("--saves", type=int, default=0, help="a goal")
     parser.add_argument("--database", choices=["sqlite", "postgres", "both"], default="both")
     parser.add_argument("--no-control", action="store_true")
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     options = parser.parse_args()
     databases = ["sqlite", "postgres"] if options.database == "both" else [options.database]
-    if "postgres" in databases and not find_program("initdb"):
-        sys.exit("PostgreSQL is not installed: apt install postgresql, or --database sqlite")
-    print(f"seed {options.seed}", flush=True)
+    for program in ("initdb", "redis-server") if "postgres" in databases else ():
+        if not find_program(program):
+            sys.exit("Not installed: apt install postgresql redis-server, or --database sqlite")
+    plan = Plan(
+        60 * options.minutes / len(databases), options.clients, options.together, options.pause,
+        options.kills, options.saves, options.seed,
+    )  # fmt: skip
+    print(f"seed {plan.seed}", flush=True)
     failed = False
     for database in databases:
-        seconds = 60 * options.minutes / len(databases)
-        report = run(database, seconds=seconds, clients=options.clients, seed=options.seed)
+        report = run(database, plan)
         failed |= bool(report.lost or report.wrong)
         print(report, flush=True)
+        if report.kills.total() < plan.kills or report.outcomes[OK] < plan.saves:
+            print("  the goals were not reached in time")
+            failed = True
         if options.no_control:
             continue
-        report = run(database, seconds=12, control=True, seed=options.seed)
+        report = run(database, Plan(12, seed=plan.seed), control=True)
         failed |= not report.lost
         print(report, flush=True)
         print("  found, as it must be" if report.lost else "  NOT FOUND: the check is blind")

@@ -13,7 +13,7 @@ DATABASES = ["sqlite", pytest.param("postgres", marks=[pytest.mark.postgres, nee
 
 @pytest.mark.parametrize("database", DATABASES)
 def test_no_save_is_lost_or_doubled(database):
-    report = chaos.run(database, seconds=8, clients=4)
+    report = chaos.run(database, chaos.Plan(8, clients=4, together=3))
     assert not report.lost, report
     assert not report.wrong, report
     assert report.outcomes[chaos.OK] > 5, report
@@ -23,7 +23,7 @@ def test_no_save_is_lost_or_doubled(database):
 @pytest.mark.parametrize("database", DATABASES)
 def test_the_check_finds_a_planted_fault(database):
     for seed in range(3):  # a kill may come at a harmless moment
-        report = chaos.run(database, seconds=8, clients=4, control=True, seed=seed)
+        report = chaos.run(database, chaos.Plan(8, clients=4, seed=seed), control=True)
         if report.lost:
             return
     pytest.fail(str(report))
