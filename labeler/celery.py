@@ -22,8 +22,9 @@ def _hand_jobs_back(**_: object) -> None:
 
     jobs.stopping.set()
     for process in active_children():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGTERM)
+        if process.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGTERM)
 
 
 @worker_process_init.connect

@@ -219,6 +219,8 @@ def _help(joined: "JobRun", handler: Callable[["JobRun"], None]) -> None:
         handler(joined)
     except (LeaseLost, Cancelled):
         pass
+    except Stopping:
+        joined.hand_back()
     except ServiceError as error:
         log.warning("This worker cannot help with job %s: %s", joined.job.pk, error.detail)
     except Exception:
@@ -434,15 +436,15 @@ class JobRun:
     def hand_back(self) -> None:
         """To the queue, as if this worker had not tried: another goes on. Raises `LeaseLost`."""
         with transaction.atomic():
-            if not self._mine.update(
+            if self.leads and not self._mine.update(
                 state=State.QUEUED,
                 lease=None,
                 lease_expires_at=_lease_end(),
                 attempts=F("attempts") - 1,
             ):
                 raise LeaseLost
-            self.job.items.filter(state=State.RUNNING).update(
-                state=State.QUEUED, attempts=F("attempts") - 1
+            self.job.items.filter(state=State.RUNNING, share=self.lease).update(
+                state=State.QUEUED, share=None, attempts=F("attempts") - 1
             )
             transaction.on_commit(lambda: wake(self.job))
 

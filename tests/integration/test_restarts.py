@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import requests
@@ -18,15 +18,18 @@ IMAGES = 24
 
 
 class Balancer(CuttingProxy):
-    """Sends each connection to one of the servers that are in service."""
+    """Sends each connection to one of the servers that are in service. It cuts nothing."""
 
     def __init__(self, ports: list[int]) -> None:
         super().__init__(ports[0], seed=0, before=0, after=0)
         self.ports = ports
 
-    def forward(self, client, requests) -> None:
-        self.upstream = ("127.0.0.1", self.random.choice(self.ports))
-        super().forward(client, requests)
+    def target(self) -> tuple[str, int]:
+        return "127.0.0.1", self.random.choice(self.ports)
+
+    def __enter__(self) -> "Balancer":
+        super().__enter__()
+        return self
 
 
 @pytest.fixture(scope="module")
@@ -48,31 +51,40 @@ def project(app) -> int:
     return project
 
 
-@pytest.fixture(scope="module")
-def save(app, project) -> Callable[..., int]:
-    """`save(url, number of regions)` sends one patch, once, and returns the answer's status."""
-    owner = app.api("owner")
-    image = owner.get(f"projects/{project}/images")["results"][0]["id"]
-    annotation, category = owner.annotation(image)["id"], owner.categories(project)[0]["id"]
-    headers = {"Authorization": f"Token {app.people['owner'].token}", "Connection": "close"}
+class Saves:
+    """Saves into one annotation; each patch is sent once."""
 
-    def save(url: str, regions: int = 1) -> int:
+    def __init__(self, app: LiveApp, project: int) -> None:
+        self.owner = app.api("owner")
+        image = self.owner.get(f"projects/{project}/images")["results"][0]["id"]
+        self.annotation = self.owner.annotation(image)["id"]
+        self.category = self.owner.categories(project)[0]["id"]
+        token = f"Token {app.people['owner'].token}"
+        self.headers = {"Authorization": token, "Connection": "close"}
+
+    def send(self, url: str, regions: int = 1) -> int:
+        """The answer's status, 0 without an answer."""
         writes = [
             {
-                "op": "upsert", "region": str(uuid.uuid4()), "based_on": 0,
-                "key": str(uuid.uuid4()), "category": category, "polygons": [[[1, 1, 9, 1, 9, 9]]],
+                "op": "upsert", "region": str(uuid.uuid4()), "key": str(uuid.uuid4()),
+                "based_on": 0, "category": self.category, "polygons": [[[1, 1, 9, 1, 9, 9]]],
             }
             for _ in range(regions)
         ]  # fmt: skip
-        address = f"{url}/api/annotations/{annotation}/patches"
+        address = f"{url}/api/annotations/{self.annotation}/patches"
+        body = {"writes": writes}
         try:
-            answer = requests.post(address, json={"writes": writes}, headers=headers, timeout=60)
+            return requests.post(address, json=body, headers=self.headers, timeout=60).status_code
         except requests.RequestException:
             return 0
-        return answer.status_code
 
-    save.revision = lambda: owner.get(f"annotations/{annotation}")["revision"]
-    return save
+    def revision(self) -> int:
+        return self.owner.get(f"annotations/{self.annotation}")["revision"]
+
+
+@pytest.fixture(scope="module")
+def saves(app, project) -> Saves:
+    return Saves(app, project)
 
 
 def start_web(app: LiveApp, port: int) -> None:
@@ -85,17 +97,17 @@ def start_web(app: LiveApp, port: int) -> None:
     wait_until(lambda: requests.get(address, timeout=5).ok, address, seconds=60)
 
 
-def test_servers_restarted_in_turn_fail_no_save(app, save):
+def test_servers_restarted_in_turn_fail_no_save(app, saves):
     """As the manifests do it: out of service, SIGTERM, a new one, into service when it is ready."""
     ports = [free_port(), free_port()]
     for port in ports:
         start_web(app, port)
-    stop, answers, before = threading.Event(), [], save.revision()
+    stop, answers, before = threading.Event(), [], saves.revision()
     with Balancer(list(ports)) as balancer:
 
         def work() -> None:
             while not stop.is_set():
-                answers.append(save(balancer.url))
+                answers.append(saves.send(balancer.url))
 
         threads = [threading.Thread(target=work) for _ in range(3)]
         for thread in threads:
@@ -115,16 +127,16 @@ def test_servers_restarted_in_turn_fail_no_save(app, save):
             for port in ports:
                 app.kill(f"web-{port}")
     assert set(answers) == {200}, answers
-    assert save.revision() - before == len(answers) > 10
+    assert saves.revision() - before == len(answers) > 10
 
 
 @pytest.mark.parametrize(("end", "finishes"), [(signal.SIGTERM, True), (signal.SIGKILL, False)])
-def test_a_stopped_server_finishes_the_save_that_it_meets(app, save, end, finishes):
+def test_a_stopped_server_finishes_the_save_that_it_meets(app, saves, end, finishes):
     """The control: after SIGKILL nothing of it is there."""
-    port, before, answer = free_port(), save.revision(), []
+    port, before, answer = free_port(), saves.revision(), []
     start_web(app, port)
     url = f"http://127.0.0.1:{port}"
-    thread = threading.Thread(target=lambda: answer.append(save(url, 1000)))
+    thread = threading.Thread(target=lambda: answer.append(saves.send(url, 1000)))
     thread.start()
     time.sleep(0.2)  # it takes several times as long
     if end == signal.SIGKILL:
@@ -135,7 +147,7 @@ def test_a_stopped_server_finishes_the_save_that_it_meets(app, save, end, finish
         server.wait(timeout=30)
     thread.join()
     assert answer == [200 if finishes else 0]
-    assert save.revision() - before == (1000 if finishes else 0)
+    assert saves.revision() - before == (1000 if finishes else 0)
 
 
 def test_a_stopped_worker_hands_its_job_back_at_once(app, project):
@@ -146,7 +158,8 @@ def test_a_stopped_worker_hands_its_job_back_at_once(app, project):
     for round_ in range(2):
         app.start_worker("batch,io")
         worker = app.processes["worker-batch,io"]
-        wait_until(lambda least=2 * round_: owner.get(f"jobs/{job}")["done"] > least, "progress")
+        least = 2 * round_
+        wait_until(lambda: owner.get(f"jobs/{job}")["done"] > least, "progress")  # noqa: B023
         worker.send_signal(signal.SIGTERM)
         worker.wait(timeout=20)
         found = owner.get(f"jobs/{job}")

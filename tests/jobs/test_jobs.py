@@ -218,6 +218,30 @@ def test_a_running_job_stops_at_its_next_step(make_job, monkeypatch):
     assert steps == [0, 1, 2]
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_is_asked_to_end_hands_its_job_and_its_items_back(
+    make_job, project, make_image, monkeypatch, woken
+):
+    monkeypatch.setattr(jobs, "PROGRESS_EVERY_SECONDS", 0)
+    images = [make_image(project) for _ in range(3)]
+    job = make_job(image_ids=[image.pk for image in images])
+    woken.clear()
+
+    def handler(run: jobs.JobRun) -> None:
+        for number, item in enumerate(run.pending()):
+            run.progress(number)
+            run.end_item(item)
+            monkeypatch.setattr(jobs, "stopping", threading.Event())
+            jobs.stopping.set()
+
+    ended = jobs.run(job.pk, handler)
+    assert ended
+    assert (ended.state, ended.attempts, ended.lease) == (State.QUEUED, 0, None)
+    assert woken == [job.pk]
+    items = [(item.state, item.attempts) for item in ended.items.all()]
+    assert items == [(State.DONE, 1), (State.QUEUED, 0), (State.QUEUED, 0)]
+
+
 def test_a_cancelled_job_of_a_dead_worker_is_cancelled(make_job):
     job = make_job()
     jobs.claim(job.pk)

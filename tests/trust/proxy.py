@@ -6,7 +6,7 @@ import socketserver
 import struct
 import threading
 from collections import Counter
-from typing import IO
+from io import BufferedIOBase
 
 BEFORE, AFTER = 0.1, 0.25
 """The share of requests that never arrive, and of those whose answer never does."""
@@ -46,8 +46,11 @@ class CuttingProxy:
         self.server.shutdown()
         self.server.server_close()
 
-    def forward(self, client: socket.socket, requests: IO[bytes]) -> None:
-        with socket.create_connection(self.upstream, timeout=20) as server:
+    def target(self) -> tuple[str, int]:
+        return self.upstream
+
+    def forward(self, client: socket.socket, requests: BufferedIOBase) -> None:
+        with socket.create_connection(self.target(), timeout=20) as server:
             replies = server.makefile("rb")
             while request := read_message(requests):
                 draw = self.random.random()
@@ -74,7 +77,7 @@ def reset(connection: socket.socket) -> None:
     connection.close()
 
 
-def read_message(stream: IO[bytes]) -> bytes:
+def read_message(stream: BufferedIOBase) -> bytes:
     """One HTTP/1.1 message with a Content-Length; empty when the connection ended."""
     head = b""
     length = 0
