@@ -7,7 +7,6 @@ one segment. Ids are kept where they fit into 24 bits, else they count from 1 in
 regions overlap the one in front is seen. Source: Kirillov et al., 2019; cocodataset.org.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,8 @@ from annotations.formats.coco import (
     read_categories,
     read_image_entries,
 )
-from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, load, write_document
+from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, write_document
+from annotations.formats.jsonstream import Elements, load_streaming, pick
 from annotations.formats.names import inside
 from annotations.masks import polygons, rle
 from annotations.records import (
@@ -53,32 +53,19 @@ def read(path: Path, options: Options) -> Dataset:
     data set; COCO's own are so within an image only.
     """
     files = _files(path)
-    roots = [
-        Checked(load(file, file.name, options.get("max_bytes", MAX_BYTES)), "") for file in files
-    ]
-    categories = read_categories(roots[0])
-    ids: Counter[Any] = Counter()
-    for root, file in zip(roots, files, strict=True):
-        if read_categories(root) != categories:
-            raise DatasetError("The categories differ from those of the first file.", file.name)
-        for annotation in root.children("annotations"):
-            ids.update(segment.integer("id") for segment in annotation.children("segments_info"))
-    keep_ids = max(ids.values(), default=0) == 1
+    splits = [_Split(file, options.get("max_bytes", MAX_BYTES)) for file in files]
+    categories = splits[0].categories
+    for split in splits if len(splits) > 1 else []:
+        split.name = split.folder.name.removeprefix("panoptic_")
+        if split.categories != categories:
+            raise DatasetError("The categories differ from those of the first file.", split.file)
+    ids = np.concatenate([split.ids for split in splits])
+    keep_ids = np.unique(ids).size == ids.size
     return Dataset(
         name=path.stem,
         kind="panoptic",
         categories=tuple(categories.values()),
-        images=(
-            image
-            for root, file in zip(roots, files, strict=True)
-            for image in _read_file(
-                root,
-                file.with_suffix(""),
-                file.stem.removeprefix("panoptic_") if len(files) > 1 else "",
-                set(categories),
-                keep_ids,
-            )
-        ),
+        images=(image for split in splits for image in split.read_images(keep_ids)),
     )
 
 
@@ -91,34 +78,57 @@ def _files(path: Path) -> list[Path]:
     raise DatasetError("There is no JSON file beside a folder of the same name.")
 
 
-def _read_file(
-    root: Checked, folder: Path, split: str, categories: set[int], keep_ids: bool
-) -> Iterator[ImageRecord]:
-    images = read_image_entries(root)
-    annotations: dict[int, Checked] = {}
-    for annotation in root.children("annotations"):
-        image = annotation.integer("image_id")
-        if image not in images:
-            raise DatasetError(f"No image has the id {image}.", annotation.at("image_id"))
-        if image in annotations:
-            raise DatasetError(f"The image {image} is annotated twice.", annotation.at("image_id"))
-        annotations[image] = annotation
-    keep_images = min(images, default=1) > 0
-    for id, entry in images.items():
-        size = (entry.value["height"], entry.value["width"])
-        regions = (
-            _read_segments(annotations[id], folder, size, categories, keep_ids)
-            if id in annotations
-            else ()
-        )
-        yield ImageRecord(
-            file_name=entry.value["file_name"],
-            width=size[1],
-            height=size[0],
-            regions=tuple(regions),
-            id=id if keep_images else None,
-            split=split,
-        )
+class _Split:
+    """One file. Its annotations are read twice: for what they refer to, then image by image."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.name = ""
+        self.file = path.name
+        self.folder = path.with_suffix("")
+        value, elements = load_streaming(path, "annotations", path.name, max_bytes)
+        root = Checked(value, "")
+        self.categories = read_categories(root)
+        self.images = read_image_entries(root)
+        if elements is None:
+            root.array("annotations")  # says what is wrong
+            raise DatasetError('"annotations" must be a list.', "/annotations")
+        self.annotations: Elements = elements
+        numbers = {id: number for number, id in enumerate(self.images)}
+        self._image_of = np.empty(len(elements), np.int64)
+        seen: set[int] = set()
+        ids: list[int] = []
+        for index, annotation in enumerate(elements.checked("/annotations")):
+            image = annotation.integer("image_id")
+            if image not in numbers:
+                raise DatasetError(f"No image has the id {image}.", annotation.at("image_id"))
+            if image in seen:
+                raise DatasetError(
+                    f"The image {image} is annotated twice.", annotation.at("image_id")
+                )
+            seen.add(image)
+            self._image_of[index] = numbers[image]
+            ids += [segment.integer("id") for segment in annotation.children("segments_info")]
+        self.ids = np.array(ids, np.int64)
+
+    def read_images(self, keep_ids: bool) -> Iterator[ImageRecord]:
+        keep_images = min(self.images, default=1) > 0
+        found = pick(self.annotations, "annotations", self._image_of, len(self.images))
+        for (id, entry), annotations in zip(self.images.items(), found, strict=True):
+            size = (entry.value["height"], entry.value["width"])
+            yield ImageRecord(
+                file_name=entry.value["file_name"],
+                width=size[1],
+                height=size[0],
+                regions=tuple(
+                    region
+                    for annotation in annotations
+                    for region in _read_segments(
+                        annotation, self.folder, size, set(self.categories), keep_ids
+                    )
+                ),
+                id=id if keep_images else None,
+                split=self.name,
+            )
 
 
 def _read_segments(

@@ -6,9 +6,10 @@ The list names images and categories by id only; images.json is a COCO file with
 that says what the ids mean. Option `images` when reading: the path of another COCO file for that.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+import numpy as np
 
 from annotations.formats.base import (
     EMPTY,
@@ -26,7 +27,8 @@ from annotations.formats.coco import (
     read_image_entries,
     read_segmentation,
 )
-from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, document, load, write_document
+from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, document, write_document
+from annotations.formats.jsonstream import Elements, Places, load_list, load_streaming, pick
 from annotations.masks import polygons, rle
 from annotations.records import Dataset, DatasetError, ImageRecord, RegionRecord, Report
 
@@ -40,31 +42,32 @@ def read(path: Path, options: Options) -> Dataset:
         if not file.is_file():
             raise DatasetError(f"There is no {file.name}.", file.name)
     limit = options.get("max_bytes", MAX_BYTES)
-    root = Checked(load(images_file, images_file.name, limit), "")
+    root = Checked(load_streaming(images_file, "annotations", images_file.name, limit)[0], "")
     categories, images = read_categories(root), read_image_entries(root)
-    values = load(results, results.name, limit)
-    if not isinstance(values, list):
+    values = load_list(results, results.name, limit)
+    if values is None:
         raise DatasetError("The results must be a list.", "")
-    by_image: dict[int, list[Checked]] = defaultdict(list)
-    for index, value in enumerate(values):
-        result = Checked(value, f"/{index}")
+    numbers = {id: number for number, id in enumerate(images)}
+    image_of = np.empty(len(values), np.int64)
+    for index, result in enumerate(values.checked("")):
         image, category = result.integer("image_id"), result.integer("category_id")
         if image not in images:
             raise DatasetError(f"No image has the id {image}.", result.at("image_id"))
         if category not in categories:
             raise DatasetError(f"No category has the id {category}.", result.at("category_id"))
         result.get("score")
-        by_image[image].append(result)
+        image_of[index] = numbers[image]
     return Dataset(
-        path.stem, "instance", tuple(categories.values()), _read_images(images, by_image)
+        path.stem, "instance", tuple(categories.values()), _read_images(images, values, image_of)
     )
 
 
 def _read_images(
-    images: dict[int, Checked], by_image: dict[int, list[Checked]]
+    images: dict[int, Checked], values: Elements, image_of: Places
 ) -> Iterator[ImageRecord]:
     keep_ids = min(images, default=1) > 0
-    for id, image in images.items():
+    results = pick(values, "", image_of, len(images))
+    for (id, image), found in zip(images.items(), results, strict=True):
         size = (image.value["height"], image.value["width"])
         yield ImageRecord(
             file_name=image.value["file_name"],
@@ -77,7 +80,7 @@ def _read_images(
                     score=result.score(),
                     order=order,
                 )
-                for order, result in enumerate(by_image.pop(id, ()))
+                for order, result in enumerate(found)
             ),
             id=id if keep_ids else None,
         )

@@ -22,7 +22,8 @@ from annotations.formats.base import (
     note_region,
     walk,
 )
-from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, load, write_document
+from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, write_document
+from annotations.formats.jsonstream import Elements, load_streaming
 from annotations.formats.names import safe_relative
 from annotations.formats.shapes import box, joined_parts, simple_rings
 from annotations.masks import polygons, rle
@@ -138,18 +139,38 @@ def read(path: Path, options: Options) -> Dataset:
     if not files:
         raise DatasetError("There is no JSON file in annotations.")
     limit = options.get("max_bytes", MAX_BYTES)
-    roots = [(file.stem, Checked(load(file, file.name, limit), f"{file.name}#")) for file in files]
-    categories = _read_categories(roots[0][1])
-    for _, root in roots:
-        if _read_categories(root) != categories:
-            raise DatasetError("The labels differ from those of the first file.", root.pointer)
-    unique = _unique_ids(root for _, root in roots)
+    subsets = [_Subset(file, limit) for file in files]
+    categories = subsets[0].categories
+    for subset in subsets:
+        if subset.categories != categories:
+            raise DatasetError(
+                "The labels differ from those of the first file.", f"{subset.name}.json#"
+            )
+    unique = _unique_ids(item for subset in subsets for item in subset.items())
     return Dataset(
         name=path.stem,
         kind="instance",
         categories=categories,
-        images=_read_items(roots, len(categories), unique, options),
+        images=_read_items(subsets, len(categories), unique, options),
     )
+
+
+class _Subset:
+    """One file. Its items are read twice: for the ids in them, then for what they are."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.name = path.stem
+        self.pointer = f"{path.name}#"
+        value, elements = load_streaming(path, "items", path.name, max_bytes)
+        root = Checked(value, self.pointer)
+        self.categories = _read_categories(root)
+        if elements is None:
+            root.array("items")  # says what is wrong
+            raise DatasetError('"items" must be a list.', root.at("items"))
+        self._elements: Elements = elements
+
+    def items(self) -> Iterator[Checked]:
+        return self._elements.checked(f"{self.pointer}/items")
 
 
 def _read_categories(root: Checked) -> tuple[CategoryRecord, ...]:
@@ -172,32 +193,31 @@ def _read_categories(root: Checked) -> tuple[CategoryRecord, ...]:
     return tuple(categories)
 
 
-def _unique_ids(roots: Iterator[Checked]) -> bool:
+def _unique_ids(items: Iterator[Checked]) -> bool:
     """Whether the ids from 1 tell all regions apart; parts of one group count once."""
-    seen: set[tuple[int, int]] = set()
+    seen: set[int] = set()
     count = 0
-    for root in roots:
-        for item in root.children("items"):
-            groups = set()
-            for entry in item.children("annotations"):
-                id = entry.integer("id") if entry.has("id") else 0
-                group = entry.integer("group") if entry.has("group") else 0
-                if id < 1:
-                    return False
-                if not group or (id, group) not in groups:
-                    count += 1
-                    seen.add((id, 0))
-                groups.add((id, group))
+    for item in items:
+        groups = set()
+        for entry in item.children("annotations"):
+            id = entry.integer("id") if entry.has("id") else 0
+            group = entry.integer("group") if entry.has("group") else 0
+            if id < 1:
+                return False
+            if not group or (id, group) not in groups:
+                count += 1
+                seen.add(id)
+            groups.add((id, group))
     return len(seen) == count
 
 
 def _read_items(
-    roots: list[tuple[str, Checked]], labels: int, unique: bool, options: Options
+    subsets: list[_Subset], labels: int, unique: bool, options: Options
 ) -> Iterator[ImageRecord]:
     names: set[str] = set()
-    for subset, root in roots:
-        for item in root.children("items"):
-            record = _read_item(item, subset, labels, unique, options)
+    for subset in subsets:
+        for item in subset.items():
+            record = _read_item(item, subset.name, labels, unique, options)
             if record.file_name in names:
                 raise DatasetError(f"Another image is named {record.file_name}.", item.pointer)
             names.add(record.file_name)

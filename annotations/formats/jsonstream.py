@@ -1,4 +1,4 @@
-"""A JSON object in a file, one long list of which is never held.
+"""A JSON list in a file, or an object with a long list, that is never held whole.
 
 The brackets, commas and quotes of the file are found in numpy, a block at a time; so it is known
 where each element of the list is, and orjson parses only what is asked for. What orjson refuses the
@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from annotations.formats.jsonio import MAX_BYTES, load, refuse_constant
+from annotations.formats.jsonio import MAX_BYTES, Checked, load, refuse_constant
 from annotations.records import DatasetError
 
 BLOCK = 2**20
@@ -47,6 +47,13 @@ class Elements:
 
     def __len__(self) -> int:
         return len(self._starts)
+
+    def checked(self, pointer: str, order: Places | None = None) -> Iterator[Checked]:
+        """The elements in this order (indexes), which must be objects at this pointer."""
+        indexes = np.arange(len(self)) if order is None else order
+        values = chain.from_iterable(self.batches(indexes))
+        for index, value in zip(indexes.tolist(), values, strict=True):
+            yield Checked(value, f"{pointer}/{index}")
 
     def batches(self, order: Sequence[int] | Places | None = None) -> Iterator[list[Any]]:
         """The elements in this order (indexes), AT_ONCE in a list. DatasetError: not JSON."""
@@ -88,10 +95,7 @@ def load_streaming(
         head = os.pread(file.fileno(), 100, start).lstrip(_BLANK)
         if size > max_bytes or not head.startswith(b"{"):
             return load(path, pointer, max_bytes), None
-        outer, second, whole = _scan(path, start)
-        if not whole:
-            load(path, pointer, max_bytes)  # says what is wrong
-            raise _not_json("it does not end with the object", size, pointer)
+        outer, second = _scan(path, start, b"}", pointer, max_bytes)
         values: dict[str, Any] = {}
         found: Elements | None = None
         for low, high in pairwise(outer):
@@ -104,6 +108,29 @@ def load_streaming(
                 text = os.pread(file.fileno(), int(high) - value, value)
                 values[name] = _parse(text, value, pointer)
     return values, found
+
+
+def load_list(path: Path, pointer: str = "", max_bytes: int = MAX_BYTES) -> Elements | None:
+    """The elements of a file that is one list; None: it is something else. Errors as above."""
+    with path.open("rb") as file:
+        start = 3 if file.read(3) == b"\xef\xbb\xbf" else 0
+        head = os.pread(file.fileno(), 100, start).lstrip(_BLANK)
+        if path.stat().st_size > max_bytes or not head.startswith(b"["):
+            load(path, pointer, max_bytes)  # says what is wrong
+            return None
+        outer, _ = _scan(path, start, b"]", pointer, max_bytes)
+        return _elements(path, file.fileno(), pointer, outer)
+
+
+def pick(elements: Elements, name: str, owners: Places, count: int) -> Iterator[Iterator[Checked]]:
+    """For each of `count` owners the elements that are its. `owners`: that of each element.
+
+    Each must be used up before the next is taken.
+    """
+    order = np.argsort(owners, kind="stable")
+    found = elements.checked(f"/{name}" if name else "", order)
+    for number in np.bincount(owners, minlength=count).tolist():
+        yield islice(found, number)
 
 
 def _member(file: int, low: int, high: int, pointer: str) -> tuple[str, int]:
@@ -154,10 +181,12 @@ def _not_json(words: str, at: int, pointer: str) -> DatasetError:
     return DatasetError(f"This is not JSON: {words} (byte {at}).", pointer, "unreadable")
 
 
-def _scan(path: Path, start: int) -> tuple[Places, Places, bool]:
-    """Where the outer object's braces and commas are, where those of the lists in it are.
+def _scan(
+    path: Path, start: int, closing: bytes, pointer: str, max_bytes: int
+) -> tuple[Places, Places]:
+    """Where the outer brackets and the commas between them are, where those one level deeper are.
 
-    The last is False where brackets do not close or something follows the object.
+    DatasetError: brackets do not close, or something follows the last, which is `closing`.
     """
     outer: list[Places] = []
     second: list[Places] = []
@@ -191,9 +220,12 @@ def _scan(path: Path, start: int) -> tuple[Places, Places, bool]:
         ends = np.concatenate(outer)
         second_ends = np.concatenate(second)
         rest = os.pread(file.fileno(), 2**16, int(ends[-1]) + 1) if ends.size else b""
-        closes = ends.size > 1 and os.pread(file.fileno(), 1, int(ends[-1])) == b"}"
+        closes = ends.size > 1 and os.pread(file.fileno(), 1, int(ends[-1])) == closing
         nothing_follows = len(rest) < 2**16 and not rest.strip(_BLANK)
-    return ends, second_ends, bool(closes and depth == 0 and not inside and nothing_follows)
+    if closes and depth == 0 and not inside and nothing_follows:
+        return ends, second_ends
+    load(path, pointer, max_bytes)  # says what is wrong
+    raise _not_json("it does not end where it should", path.stat().st_size, pointer)
 
 
 def _escaped(data: npt.NDArray[np.uint8]) -> tuple[Places, bool]:

@@ -28,7 +28,8 @@ from annotations.formats.base import (
     note_region,
     walk,
 )
-from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, document, load
+from annotations.formats.jsonio import MAX_BYTES, Checked, Spool, document
+from annotations.formats.jsonstream import Elements, load_list
 from annotations.formats.names import safe_relative
 from annotations.formats.shapes import box, simple_rings
 from annotations.masks import polygons, rle
@@ -205,12 +206,11 @@ def read(path: Path, options: Options) -> Dataset:
     file = path if path.is_file() else next(iter(sorted(path.glob("*.json"))), None)
     if file is None:
         raise DatasetError("There is no JSON file in it.")
-    values = load(file, file.name, options.get("max_bytes", MAX_BYTES))
-    if not isinstance(values, list):
+    tasks = load_list(file, file.name, options.get("max_bytes", MAX_BYTES))
+    if tasks is None:
         raise DatasetError("The file must be a list of tasks.", "")
-    tasks = [Checked(value, f"/{index}") for index, value in enumerate(values)]
     names: dict[str, int] = {}
-    for task in tasks:
+    for task in tasks.checked(""):
         for result in _results(task, options):
             label = _label(result)
             names.setdefault(label, len(names) + 1)
@@ -269,11 +269,9 @@ def _image_name(task: Checked) -> str:
     return safe_relative(path.removeprefix("images/"), data.at("image"))
 
 
-def _read_tasks(
-    tasks: list[Checked], names: dict[str, int], options: Options
-) -> Iterator[ImageRecord]:
+def _read_tasks(tasks: Elements, names: dict[str, int], options: Options) -> Iterator[ImageRecord]:
     seen: set[str] = set()
-    for task in tasks:
+    for task in tasks.checked(""):
         name = _image_name(task)
         if name in seen:
             raise DatasetError(f"Another task has the image {name}.", task.pointer)

@@ -30,6 +30,13 @@ def everything(path, text: bytes, order=None):
     return value
 
 
+def all_of_list(path, text: bytes):
+    path.write_bytes(text)
+    elements = jsonstream.load_list(path)
+    assert elements is not None
+    return [one for batch in elements.batches() for one in batch]
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     document=st.dictionaries(st.text('l"\\,}', max_size=3), VALUES, max_size=3),
@@ -47,6 +54,7 @@ def test_whatever_is_in_it_comes_out(document, elements, indent, block, tmp_path
         assert everything(path, text) == whole
         back = list(range(len(elements)))[::-1]
         assert everything(path, text, back)["list"] == elements[::-1]
+        assert all_of_list(path, json.dumps(elements, indent=indent).encode()) == elements
 
 
 @pytest.mark.parametrize(
@@ -65,6 +73,18 @@ def test_what_json_refuses_is_refused(text, tmp_path):
     with pytest.raises(DatasetError) as caught:
         everything(tmp_path / "a.json", text.encode())
     assert caught.value.code == "unreadable"
+
+
+@pytest.mark.parametrize("text", ["[1,]", "[1", "[1]]", "[1}", "[1] 2", "[NaN]", "[1 2]", "]", ""])
+def test_a_broken_list_is_refused(text, tmp_path):
+    with pytest.raises(DatasetError) as caught:
+        all_of_list(tmp_path / "a.json", text.encode())
+    assert caught.value.code == "unreadable"
+
+
+def test_what_is_no_list_has_no_elements(tmp_path):
+    (tmp_path / "a.json").write_text('{"list": [1]}')
+    assert jsonstream.load_list(tmp_path / "a.json") is None
 
 
 def test_an_error_names_the_byte(tmp_path):
