@@ -2,6 +2,8 @@
 
 import hashlib
 import itertools
+import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -27,6 +29,7 @@ from annotations.models import (
     StoredFile,
     User,
 )
+from tests import templates
 
 _numbers = itertools.count(1)
 COLORS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442"]
@@ -36,10 +39,23 @@ COLORS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442"]
 def django_db_modify_db_settings(
     tmp_path_factory, django_db_modify_db_settings_parallel_suffix
 ) -> None:
-    """SQLite in a file: threads of one test must see one database, as processes do."""
+    """The tests' database is a copy of one that was migrated before.
+
+    SQLite in a file: threads of one test must see one database, as processes do.
+    """
     database = connections["default"].settings_dict
     if database["ENGINE"].endswith("sqlite3"):
-        database["TEST"]["NAME"] = str(tmp_path_factory.mktemp("database") / "test.sqlite3")
+        path = tmp_path_factory.mktemp("database") / "test.sqlite3"
+        shutil.copy(templates.sqlite(), path)
+        database["TEST"]["NAME"] = str(path)
+    elif template := os.environ.get("DATABASE_TEMPLATE"):
+        database["TEST"]["TEMPLATE"] = template
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb() -> bool:
+    """The copy is not replaced by an empty file."""
+    return connections["default"].vendor == "sqlite"
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,5 @@
-"""Makes the people whom end-to-end tests log in as: `python -m tests.people NAME …`.
+"""Makes the tables that are missing and the people whom end-to-end tests log in as:
+`python -m tests.people NAME …`.
 
 Prints them as JSON, each with a password, an API token and a session of their own.
 """
@@ -9,6 +10,7 @@ import secrets
 import sys
 
 import django
+from django.core.management import call_command
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labeler.settings")
 
@@ -38,4 +40,5 @@ def make_person(username: str) -> dict[str, object]:
 
 if __name__ == "__main__":
     django.setup()
+    call_command("migrate", verbosity=0)
     print(json.dumps([make_person(username) for username in sys.argv[1:]]))

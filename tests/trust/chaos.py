@@ -124,8 +124,9 @@ class Chaos:
         # The controls are about saves alone.
         self.redis = Redis() if postgres and not isinstance(postgres, HastyPostgres) else None
         settings = {"JOB_LEASE_SECONDS": str(LEASE_SECONDS), "LOG_LEVEL": "WARNING"}
+        self.database = postgres.new_database() if postgres else ""
         if postgres:
-            settings["DATABASE_URL"] = postgres.url
+            settings["DATABASE_URL"] = self.database
         if self.redis:
             settings["REDIS_URL"] = self.redis.url
         self.app = LiveApp(**settings)
@@ -315,7 +316,7 @@ class Chaos:
     def revisions(self) -> Iterator[Revision]:
         query = REVISIONS.format(project=int(self.project))
         if self.postgres:
-            with contextlib.closing(psycopg2.connect(self.postgres.url)) as connection:
+            with contextlib.closing(psycopg2.connect(self.database)) as connection:
                 cursor = connection.cursor()
                 cursor.execute(query)
                 rows = cursor.fetchall()
