@@ -143,6 +143,8 @@ ALLOWED_WEIGHTS = env.list("ALLOWED_WEIGHTS", default=[])
 # A process keeps several models only where so much host and GPU memory stays free beside them.
 MODELS_FREE_BYTES = env.int("MODELS_FREE_BYTES", default=4 * 2**30)
 MODELS_IDLE_SECONDS = env.int("MODELS_IDLE_SECONDS", default=15 * 60)
+# Hosts that webhooks may call: names, .example.org for all below one, or *. Empty: no webhooks.
+WEBHOOK_HOSTS = env.list("WEBHOOK_HOSTS", default=[])
 EMBEDDINGS_BYTES = env.int("EMBEDDINGS_BYTES", default=20 * 2**30)
 
 # --- files --------------------------------------------------------------------------------------
@@ -279,6 +281,8 @@ SPECTACULAR_SETTINGS = {
         "TokenScope": "annotations.models.Scope",
         "AuditKind": "annotations.models.AuditEntry.Kind",
         "NotificationKind": "annotations.models.Notification.Kind",
+        "WebhookEvent": "annotations.models.Event",
+        "DeliveryState": "annotations.models.Delivery.State",
         "LeasePurpose": "annotations.models.Lease.Purpose",
         "LeaseState": "annotations.models.Lease.State",
         "ReviewRule": "annotations.models.ReviewRule",

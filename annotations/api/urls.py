@@ -16,6 +16,7 @@ from annotations.api import (
     quality,
     releases,
     reviews,
+    webhooks,
     work,
     workspace,
 )
@@ -30,6 +31,7 @@ urlpatterns = [
     *work.urlpatterns,
     *people.urlpatterns,
     *notifications.urlpatterns,
+    *webhooks.urlpatterns,
     *jobs.urlpatterns,
     *datasets.urlpatterns,
     *releases.urlpatterns,

@@ -25,6 +25,7 @@ from annotations.models.quality import (
     WorkFact,
 )
 from annotations.models.releases import Release, ReleaseImage
+from annotations.models.webhooks import Delivery, Event, Webhook
 from annotations.models.work import Lease
 
 __all__ = [
@@ -33,7 +34,9 @@ __all__ = [
     "Batch",
     "Category",
     "Comment",
+    "Delivery",
     "Dismissal",
+    "Event",
     "Gold",
     "Image",
     "ImageTally",
@@ -61,6 +64,7 @@ __all__ = [
     "Suspicion",
     "TokenGrant",
     "User",
+    "Webhook",
     "WorkDay",
     "WorkFact",
 ]

@@ -27,6 +27,8 @@ class AuditEntry(models.Model):
         EXPORT = "export", "Export"
         DELETE = "delete", "Deleted"
         RULES = "rules", "Rules changed"
+        WEBHOOK = "webhook", "Webhook"
+        TEAM = "team", "Team"
 
     at = models.DateTimeField(auto_now_add=True)
     kind = models.CharField(max_length=10, choices=Kind.choices)

@@ -9,7 +9,7 @@ from django.urls import reverse_lazy
 
 from annotations.errors import ServiceError
 from annotations.formats import splits
-from annotations.models import Project, Release, Scope
+from annotations.models import Event, Project, Release, Scope
 from annotations.models.projects import Role
 from annotations.pages.categories import TypedCategory, parse_categories
 from annotations.services.invitations import MAX_DAYS
@@ -215,3 +215,14 @@ class ImportForm(forms.Form):
         initial="predictions",
     )
     file = forms.FileField()
+
+
+class WebhookForm(forms.Form):
+    url = forms.CharField(
+        max_length=500,
+        label="Address",
+        widget=forms.URLInput(attrs={"placeholder": "https://", "spellcheck": "false"}),
+    )
+    events = forms.MultipleChoiceField(
+        choices=Event.choices, label="Tell it of", widget=forms.CheckboxSelectMultiple
+    )

@@ -17,6 +17,7 @@ from annotations.pages import (
     releases,
     reviews,
     settings,
+    webhooks,
     work,
 )
 
@@ -67,6 +68,33 @@ urlpatterns = [
         "projects/<int:project_id>/categories/<int:category_id>/restore",
         settings.restore_category,
         name="restore_category",
+    ),
+    path("projects/<int:project_id>/webhooks", webhooks.overview, name="webhooks"),
+    path("projects/<int:project_id>/webhooks/<int:webhook_id>", webhooks.one, name="webhook"),
+    path(
+        "projects/<int:project_id>/webhooks/<int:webhook_id>/change",
+        webhooks.change,
+        name="change_webhook",
+    ),
+    path(
+        "projects/<int:project_id>/webhooks/<int:webhook_id>/secret",
+        webhooks.renew_secret,
+        name="renew_secret",
+    ),
+    path(
+        "projects/<int:project_id>/webhooks/<int:webhook_id>/test",
+        webhooks.test,
+        name="test_webhook",
+    ),
+    path(
+        "projects/<int:project_id>/webhooks/<int:webhook_id>/remove",
+        webhooks.remove,
+        name="remove_webhook",
+    ),
+    path(
+        "projects/<int:project_id>/webhooks/<int:webhook_id>/deliveries/<int:delivery_id>",
+        webhooks.send_again,
+        name="send_again",
     ),
     path("categories/<int:category_id>/attributes", attributes.attributes, name="attributes"),
     path("projects/<int:project_id>/members", members.members, name="members"),

@@ -1,9 +1,20 @@
 """What happens in a project, and who is told of it. Called in the transaction of the change."""
 
 import re
+from typing import Any
 
-from annotations.models import Annotation, Comment, Invitation, Job, Membership, User
+from annotations.models import (
+    Annotation,
+    Comment,
+    Event,
+    Invitation,
+    Job,
+    Membership,
+    Release,
+    User,
+)
 from annotations.models.projects import Role
+from annotations.services import webhooks
 from annotations.services.notifications import Kind, settle, tell, tell_reviewers
 
 MENTION = re.compile(r"(?<![\w@])@([\w.@+-]+)")
@@ -14,10 +25,12 @@ def submitted(annotation: Annotation) -> None:
     settle(annotation.annotator, Kind.SENT_BACK, annotation=annotation)
     if annotation.sampled:
         tell_reviewers(annotation)
+    _emit(Event.SUBMITTED, annotation, annotation.annotator)
 
 
 def approved(user, annotation: Annotation) -> None:
     settle(user, Kind.SUBMITTED, project=annotation.project)
+    _emit(Event.APPROVED, annotation, user)
 
 
 def sent_back(user, annotation: Annotation, reason: str) -> None:
@@ -33,6 +46,20 @@ def sent_back(user, annotation: Annotation, reason: str) -> None:
             project=annotation.project,
             annotation=annotation,
         )
+    _emit(Event.SENT_BACK, annotation, user, comment=reason)
+
+
+def _emit(event: Event, annotation: Annotation, by: User, **more: str) -> None:
+    image = annotation.image
+    data = {
+        "annotation": annotation.pk,
+        "revision": annotation.revision,
+        "image": {"id": image.pk, "name": image.name},
+        "annotator": annotation.annotator.username,
+        "by": by.username,
+        **more,
+    }
+    webhooks.emit(annotation.project, event, data)
 
 
 def commented(user, comment: Comment) -> None:
@@ -79,6 +106,32 @@ def job_ended(job: Job) -> None:
     title = f"{job.get_kind_display()} {job.pk} {'is done' if done else 'failed'}"
     kind = Kind.JOB_DONE if done else Kind.JOB_FAILED
     tell([job.created_by], kind, title, job.message, project=job.project, job=job)
+    data: dict[str, Any] = {
+        "job": job.pk,
+        "kind": job.kind,
+        "state": job.state,
+        "message": job.message,
+        "by": job.created_by.username,
+    }
+    webhooks.emit(job.project, Event.JOB, data)
+    if done and job.kind == Job.Kind.EXPORT:
+        names = ("name", "bytes", "sha256", "release")
+        file = {name: job.result[name] for name in names if name in job.result}
+        download = f"/api/jobs/{job.pk}/download"
+        webhooks.emit(job.project, Event.EXPORT, {**data, **file, "download": download})
+
+
+def released(user, release: Release) -> None:
+    """A release got its name."""
+    data = {
+        "release": release.pk,
+        "name": release.name,
+        "sha256": release.sha256,
+        "images": release.images,
+        "regions": release.regions,
+        "by": user.username,
+    }
+    webhooks.emit(release.project, Event.RELEASE, data)
 
 
 def joined(invitation: Invitation, user) -> None:

@@ -26,7 +26,7 @@ from annotations.records import CategoryRecord, ImageRecord
 from annotations.selectors import exports as selectors
 from annotations.selectors.exports import Rule
 from annotations.selectors.releases import snapshot
-from annotations.services import files, jobs
+from annotations.services import events, files, jobs
 
 AT_ONCE = 2000
 MAX_NAME = 200
@@ -157,6 +157,7 @@ def _name(release: Release, name: str, user: Any) -> None:
     release.created_by = user
     release.save(update_fields=["name", "created_by"])
     contents = snapshot(release).contents()
+    events.released(user, release)
     while chunk := list(islice(contents, AT_ONCE)):
         pks = StoredFile.objects.filter(sha256__in=chunk).values_list("pk", flat=True)
         ReleaseImage.objects.bulk_create(ReleaseImage(release=release, file_id=pk) for pk in pks)

@@ -10,7 +10,7 @@ import time
 
 from django.db import close_old_connections
 
-from annotations.services import facts, files, jobs, notifications, tallies, work
+from annotations.services import facts, files, jobs, notifications, tallies, webhooks, work
 
 log = logging.getLogger(__name__)
 TIDY_EVERY_SECONDS = 600
@@ -23,6 +23,7 @@ def forever(stop: threading.Event, every: float = 5) -> None:
         try:
             jobs.sweep()
             work.sweep()
+            webhooks.sweep()
             tallies.compact()
             facts.measure_late()
             if time.monotonic() - tidied > TIDY_EVERY_SECONDS:
@@ -30,6 +31,7 @@ def forever(stop: threading.Event, every: float = 5) -> None:
                 files.tidy()
                 jobs.tidy()
                 notifications.tidy()
+                webhooks.tidy()
         except Exception:  # the database may be away; what was missed is done the next time
             log.exception("The sweep failed; again in %s s", every)
         finally:

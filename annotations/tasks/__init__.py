@@ -11,6 +11,7 @@ from annotations.services import (
     jobs,
     releases,
     suspects,
+    webhooks,
 )
 
 
@@ -49,3 +50,10 @@ def measure() -> None:
     """Measures what was submitted or judged since. Wakes itself where more is left."""
     if facts.measure_due(200) >= 200:
         facts.wake()
+
+
+@shared_task
+def deliver() -> None:
+    """Sends what is due to webhooks. Wakes itself where more may be left."""
+    if webhooks.deliver_due() >= webhooks.AT_ONCE:
+        webhooks.wake()

@@ -264,6 +264,23 @@ export interface paths {
         patch: operations["comment_view_patch"];
         trace?: never;
     };
+    "/api/deliveries/{id}/send_again": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Sends it once more, under the same id. */
+        post: operations["send_again_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/formats": {
         parameters: {
             query?: never;
@@ -1367,6 +1384,24 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/projects/{id}/webhooks": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description The webhooks of the project. */
+        get: operations["webhooks_get"];
+        put?: never;
+        /** @description A new webhook, where whoever runs the server allows its host. */
+        post: operations["webhooks_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/releases/{id}": {
         parameters: {
             query?: never;
@@ -1538,6 +1573,75 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/webhooks/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** @description Ends it; what waits is not sent. */
+        delete: operations["webhook_view_delete"];
+        options?: never;
+        head?: never;
+        /** @description Changes it; `active` true begins anew after failures. */
+        patch: operations["webhook_view_patch"];
+        trace?: never;
+    };
+    "/api/webhooks/{id}/deliveries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description What was sent and what came of it, the newest first; kept for 30 days. */
+        get: operations["deliveries_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}/secret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Another secret, which signs from now on. */
+        post: operations["secret_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/webhooks/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description Sends an event `test`. */
+        post: operations["test_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1677,9 +1781,11 @@ export interface components {
          *     * `export` - Export
          *     * `delete` - Deleted
          *     * `rules` - Rules changed
+         *     * `webhook` - Webhook
+         *     * `team` - Team
          * @enum {string}
          */
-        AuditKind: "login" | "role" | "member" | "invitation" | "token" | "person" | "export" | "delete" | "rules";
+        AuditKind: "login" | "role" | "member" | "invitation" | "token" | "person" | "export" | "delete" | "rules" | "webhook" | "team";
         Base: {
             key: string;
             /** @description For people. */
@@ -1857,6 +1963,48 @@ export interface components {
              */
             op: "delete";
         };
+        Delivery: {
+            id: number;
+            /**
+             * Format: uuid
+             * @description As in the header Labeler-Delivery.
+             */
+            delivery: string;
+            /** @description One of the events, or `test`. */
+            event: string;
+            state: components["schemas"]["DeliveryState"];
+            /** Format: int64 */
+            attempts?: number;
+            /**
+             * Format: int64
+             * @description Of the last answer.
+             */
+            status?: number | null;
+            /** @description How the last answer began. */
+            response?: string;
+            /** @description Why no answer came. */
+            error?: string;
+            /** Format: double */
+            seconds?: number;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** Format: date-time */
+            ended_at?: string | null;
+            /**
+             * Format: date-time
+             * @description Not tried before; null when ended.
+             */
+            next_at?: string | null;
+            /** @description The JSON that is sent, to the byte. */
+            body: string;
+        };
+        /**
+         * @description * `queued` - Waiting
+         *     * `done` - Delivered
+         *     * `failed` - Given up
+         * @enum {string}
+         */
+        DeliveryState: "queued" | "done" | "failed";
         Difference: {
             images: components["schemas"]["Numbers"];
             /** @description Images that are equal in both. */
@@ -2318,6 +2466,10 @@ export interface components {
             /** @description The secret, shown this once. */
             token: string;
         };
+        NewWebhookRequest: {
+            url: string;
+            events: components["schemas"]["WebhookEvent"][];
+        };
         Next: {
             /** @description Null: nothing else is left. */
             image: number | null;
@@ -2411,6 +2563,10 @@ export interface components {
             results: components["schemas"]["Comment"][];
             next: number | null;
         };
+        PageOfDelivery: {
+            results: components["schemas"]["Delivery"][];
+            next: number | null;
+        };
         PageOfImage: {
             results: components["schemas"]["Image"][];
             next: number | null;
@@ -2453,6 +2609,10 @@ export interface components {
         };
         PageOfTraining: {
             results: components["schemas"]["Training"][];
+            next: number | null;
+        };
+        PageOfWebhook: {
+            results: components["schemas"]["Webhook"][];
             next: number | null;
         };
         /** @description A region after one write. To restore it, write it again, based on the newest version. */
@@ -2545,6 +2705,11 @@ export interface components {
             review_rule?: components["schemas"]["ReviewRule"];
             /** @description Percent, by the rule `share`. */
             review_share?: number;
+        };
+        PatchedWebhookChangesRequest: {
+            url?: string;
+            events?: components["schemas"]["WebhookEvent"][];
+            active?: boolean;
         };
         Person: {
             readonly id: number;
@@ -3222,6 +3387,44 @@ export interface components {
          * @enum {string}
          */
         Wanted: "approved" | "submitted" | "all";
+        Webhook: {
+            readonly id: number;
+            url: string;
+            events: components["schemas"]["WebhookEvent"][];
+            active?: boolean;
+            /**
+             * Format: date-time
+             * @description When the first of the failures came that no success followed.
+             */
+            failing_since?: string | null;
+            /** Format: date-time */
+            readonly created_at: string;
+        };
+        /**
+         * @description * `submitted` - Image submitted
+         *     * `sent_back` - Image sent back
+         *     * `approved` - Image approved
+         *     * `job` - Job done or failed
+         *     * `release` - Release made
+         *     * `export` - Export ready
+         * @enum {string}
+         */
+        WebhookEvent: "submitted" | "sent_back" | "approved" | "job" | "release" | "export";
+        WebhookSecret: {
+            readonly id: number;
+            url: string;
+            events: components["schemas"]["WebhookEvent"][];
+            active?: boolean;
+            /**
+             * Format: date-time
+             * @description When the first of the failures came that no success followed.
+             */
+            failing_since?: string | null;
+            /** Format: date-time */
+            readonly created_at: string;
+            /** @description Signs what is sent; it is shown this once. */
+            secret: string;
+        };
         /** @description A pixel of `/values` × scale + offset is its value; values low…high are shown. */
         Window: {
             /** Format: double */
@@ -4596,6 +4799,67 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    send_again_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -7349,8 +7613,10 @@ export interface operations {
                  *     * `export` - Export
                  *     * `delete` - Deleted
                  *     * `rules` - Rules changed
+                 *     * `webhook` - Webhook
+                 *     * `team` - Team
                  */
-                kind?: "login" | "role" | "member" | "invitation" | "token" | "person" | "export" | "delete" | "rules";
+                kind?: "login" | "role" | "member" | "invitation" | "token" | "person" | "export" | "delete" | "rules" | "webhook" | "team";
                 limit?: number;
             };
             header?: never;
@@ -9554,6 +9820,128 @@ export interface operations {
             };
         };
     };
+    webhooks_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfWebhook"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    webhooks_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewWebhookRequest"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecret"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
     one_release_get: {
         parameters: {
             query?: never;
@@ -10279,6 +10667,294 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    webhook_view_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description No response body */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    webhook_view_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["PatchedWebhookChangesRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Webhook"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    deliveries_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfDelivery"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    secret_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["WebhookSecret"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    test_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Delivery"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };

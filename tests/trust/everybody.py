@@ -23,6 +23,7 @@ from knox.models import AuthToken
 from annotations.models import (
     Batch,
     Comment,
+    Delivery,
     Gold,
     Job,
     Lease,
@@ -31,6 +32,7 @@ from annotations.models import (
     Project,
     Suspicion,
     User,
+    Webhook,
 )
 from annotations.selectors.exports import Rule
 from annotations.services import invitations, jobs, releases
@@ -170,11 +172,18 @@ def one_of_everything(people: dict[str, User], project: Project) -> dict[str, An
     notification = Notification.objects.create(
         user=annotator, project=project, kind="sent_back", annotation=annotation, title="Again"
     )
+    settings.WEBHOOK_HOSTS = [".example.org"]
+    webhook = Webhook.objects.create(
+        project=project, url="https://hooks.example.org/", events=["job"], created_by=owner
+    )
+    delivery = Delivery.objects.create(webhook=webhook, event="job", body="{}", state="failed")
     joint = jobs.enqueue(project=project, kind="consensus", user=owner)
     Job.objects.filter(pk=joint.pk).update(state="done")
     return {
         "gold": gold.pk,
         "notification": notification.pk,
+        "webhook": webhook.pk,
+        "delivery": delivery.pk,
         "suspicion": suspicion.pk,
         "joint": joint.pk,
         "invitation": invitation.pk,
