@@ -100,6 +100,8 @@ class Bench:
                 f"  boundary IoU {found['boundary_iou']:.3f}"
             )
         print(f"{training.images}, learned in {took:.0f} s: {training.verdict}")
+        scores = [f"{one['score']:.3f}" for one in training.curve if one["score"] is not None]
+        print(f"{training.score_name} while learning, on the images apart: {', '.join(scores)}")
         after = jobs.run(training.job.result["prelabel"], run_prelabel)
         made = Prediction.objects.filter(job=after)
         first = training.project.images.exclude(reason="").order_by("-priority").first()

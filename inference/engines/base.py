@@ -6,11 +6,14 @@ y down; pixel (0, 0) covers [0, 1)². An engine class is named in `inference.reg
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from annotations.masks import rle
 
 Image = NDArray[np.uint8]
 BoolMask = NDArray[np.bool_]
@@ -72,9 +75,56 @@ class CropMask:
         height, width = self.pixels.shape
         return 0 <= row < height and 0 <= column < width and bool(self.pixels[row, column])
 
+    def counts(self, size: tuple[int, int]) -> str:
+        """COCO's compressed counts of the mask of an image of `size` (height, width)."""
+        return rle.paste(self.pixels, size, (self.x, self.y))
+
     @property
     def area(self) -> int:
         return int(np.count_nonzero(self.pixels))
+
+
+@dataclass(frozen=True, eq=False)
+class RunMask:
+    """A mask of a whole image of `size` (height, width) as the lengths of its runs, int64, column
+    by column, zeros first: what a GPU hands over. It is used as a `CropMask` is, whose pixels are
+    made when they are asked for."""
+
+    runs: NDArray[np.int64]
+    size: tuple[int, int]
+
+    @cached_property
+    def crop(self) -> CropMask:
+        flat = np.repeat(np.arange(len(self.runs)) % 2 == 1, self.runs)
+        return CropMask.of(flat.reshape(self.size[::-1]).T)
+
+    @property
+    def pixels(self) -> BoolMask:
+        return self.crop.pixels
+
+    @property
+    def x(self) -> int:
+        return self.crop.x
+
+    @property
+    def y(self) -> int:
+        return self.crop.y
+
+    @property
+    def area(self) -> int:
+        return int(self.runs[1::2].sum())
+
+    def full(self, height: int, width: int) -> BoolMask:
+        return self.crop.full(height, width)
+
+    def holds(self, x: float, y: float) -> bool:
+        return self.crop.holds(x, y)
+
+    def counts(self, size: tuple[int, int]) -> str:
+        return rle.from_runs(self.runs)
+
+
+Mask = CropMask | RunMask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +139,7 @@ class MaskCandidate:
 class Detection:
     """One region of a whole image. `label` indexes the engine's `categories`; None: no class."""
 
-    mask: CropMask
+    mask: Mask
     score: float
     label: int | None = None
 

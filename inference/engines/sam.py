@@ -51,8 +51,10 @@ class Sam:
         self._device = device.best()
         self.device = device.name(self._device)
         self._model = model.to(self._device).eval()
-        self._automatic = AutomaticMasks(self._model, Settings(**config.get("automatic", {})))
         self.batch_size = 4 if self._device.type == "cuda" else 1
+        self._automatic = AutomaticMasks(
+            self._model, Settings(**config.get("automatic", {})), self.batch_size
+        )
 
     @classmethod
     def inspect(cls, weights: Path) -> WeightsInfo:
@@ -75,12 +77,10 @@ class Sam:
     def embed(self, image: Image) -> Embedding:
         """`features`: float16 (256, side, side), and `input`: int32 (2,), the height and width at
         which the encoder saw the image, in the top left corner of a square of the longer one."""
-        predictor = SamPredictor(self._model)
-        with device.memory_errors(), torch.inference_mode(), self._half():
-            predictor.set_image(image)
-            features = predictor.get_image_embedding()[0].to(torch.float16).cpu().numpy()
-        seen = np.array(predictor.input_size, np.int32)
-        return Embedding({"features": features, "input": seen}, image.shape[:2])
+        with device.memory_errors(), torch.inference_mode():
+            found, (seen,) = self._automatic.features([image])
+            features = found[0].to(torch.float16).cpu().numpy()
+        return Embedding({"features": features, "input": np.array(seen, np.int32)}, image.shape[:2])
 
     def export_decoder(self) -> bytes:
         return to_onnx(self._model)
@@ -125,12 +125,6 @@ class Sam:
         """Automatic masks from a grid of points; the score is the predicted IoU."""
         with device.memory_errors():
             return self._automatic.detect(images, min_score, max_detections)
-
-    def _half(self) -> Any:
-        """Half precision where the device gains by it."""
-        return torch.autocast(
-            self._device.type, dtype=torch.float16, enabled=self._device.type == "cuda"
-        )
 
     def _low_resolution(
         self, mask: BoolMask | None, input_size: tuple[int, int]

@@ -8,7 +8,8 @@ layers on pixels, which leaves layer norms on the last, contiguous axis. Results
 `segment_anything` up to rounding.
 """
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,12 @@ class Decoder(nn.Module):
             "pe", sam.prompt_encoder.get_dense_pe().flatten(2).transpose(1, 2), persistent=False
         )
 
+    def halved(self) -> Self:
+        """A copy that computes in half precision; only where a prompt is stays exact."""
+        other = copy.deepcopy(self).half()
+        other.prompt_encoder.pe_layer.float()
+        return other
+
     def forward(
         self, features: Tensor, points: Tensor, labels: Tensor, mask: Tensor, has_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
@@ -53,7 +60,8 @@ class Decoder(nn.Module):
         padded = functional.pad(points[:, None], (0, 0, 0, 1))
         labels = torch.tensor([[1.0, -1.0]], device=points.device).expand(len(points), 2)
         none = self.prompt_encoder.no_mask_embed.weight.reshape(1, -1, 1, 1)
-        return self.decode(features + none, self._prompts(padded, labels))
+        prompts = self._prompts(padded, labels).to(self.pe.dtype)
+        return self.decode(features.to(self.pe.dtype) + none, prompts)
 
     def _prompts(self, points: Tensor, labels: Tensor) -> Tensor:
         """Prompt tokens (B, P, C)."""

@@ -160,7 +160,7 @@ def answer(image: Image, model: ModelVersion, prompts: Prompts) -> list[dict[str
         {
             "mask": {
                 "size": list(size),
-                "counts": rle.paste(one.mask.pixels, size, (one.mask.x, one.mask.y)),
+                "counts": one.mask.counts(size),
             },
             "score": round(min(1.0, max(0.0, float(one.score))), 4),
         }

@@ -43,7 +43,7 @@ def resolve(
     ordered = sorted(known, key=lambda detection: -detection.score)
     categories = [None if d.label is None else labels[d.label] for d in ordered]
     if kind == Project.Kind.INSTANCE:
-        masks = [rle.paste(d.mask.pixels, size, (d.mask.x, d.mask.y)) for d in ordered]
+        masks = [d.mask.counts(size) for d in ordered]
         return _found(masks, categories, [d.score for d in ordered], size)
     shares = _disjoint(ordered, size, keep_slivers=kind == Project.Kind.SEMANTIC)
     scores = [detection.score for detection in ordered]

@@ -99,3 +99,34 @@ def test_automatic_masks_of_many_images_are_those_of_the_package(model):
             assert max(ious) >= 0.99
             del left[int(np.argmax(ious))]
     assert total > 5
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.6])
+@pytest.mark.parametrize("size", [(90, 120), (64, 40)])
+def test_masks_finished_together_are_those_finished_one_by_one(size, threshold):
+    import torch
+
+    from inference.engines.automatic import Settings
+    from inference.engines.sam_finish import finish, finish_together
+
+    random = torch.Generator().manual_seed(0)
+    coarse = torch.randn(9, 1, 4, 4, generator=random)
+    drafts = torch.nn.functional.interpolate(coarse, (32, 32), mode="bicubic")[:, 0]
+    drafts[0] = -1  # nothing
+    drafts[1, :, :5] = 9  # from the first pixel on
+    scores = torch.rand(9, generator=random)
+    settings = Settings(
+        stability_score_thresh=threshold, stability_score_offset=0.2, box_nms_thresh=0.95
+    )
+    seen = (48, 64) if size[0] < size[1] else (64, 40)
+    alone, together = (
+        how(drafts, scores, size, seen, settings, 5) for how in (finish, finish_together)
+    )
+    assert [one.score for one in together] == [one.score for one in alone]
+    assert 2 <= len(alone) <= 5
+    for one, other in zip(alone, together, strict=True):
+        assert np.array_equal(one.mask.full(*size), other.mask.full(*size))
+        assert (one.mask.x, one.mask.y, one.mask.area) == (
+            other.mask.x, other.mask.y, other.mask.area
+        )  # fmt: skip
+        assert one.mask.counts(size) == other.mask.counts(size)

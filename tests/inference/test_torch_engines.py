@@ -143,6 +143,7 @@ def test_a_previous_mask_changes_the_answer(sam_file):
 
 
 def test_automatic_masks_are_those_of_the_package(sam_file):
+    import torch
     from segment_anything import SamAutomaticMaskGenerator
 
     settings = {"points_per_side": 4, "stability_score_thresh": 0.0}
@@ -157,7 +158,9 @@ def test_automatic_masks_are_those_of_the_package(sam_file):
     masks.sort(key=lambda one: -one["predicted_iou"])
     assert len(found) == min(5, len(masks)) > 0
     for detection, mask in zip(found, masks, strict=False):
-        assert np.array_equal(detection.mask.full(90, 120), mask["segmentation"])
+        # GPUs compute with half the digits.
+        differing = np.mean(detection.mask.full(90, 120) != mask["segmentation"])
+        assert differing <= (0.01 if torch.cuda.is_available() else 0)
         assert detection.label is None
 
 
