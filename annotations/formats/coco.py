@@ -251,17 +251,19 @@ def read_regions(
     sure = surely_valid(rings, size)
     for order, ((index, value), segmentation) in enumerate(zip(found, lists, strict=True)):
         annotation = Checked(value, f"/annotations/{index}")
+        if sure and segmentation and type(segmentation) is list:
+            geometry = Geometry(size, [[ring] for ring in segmentation])
+        else:
+            geometry = read_segmentation(annotation, size)
         yield RegionRecord(
-            category_id=value["category_id"],
-            geometry=Geometry(size, polygons=[[ring] for ring in segmentation])
-            if sure and segmentation and type(segmentation) is list
-            else read_segmentation(annotation, size),
-            id=value["id"] if keep_ids else None,
-            is_crowd=annotation.flag("iscrowd"),
-            score=annotation.score(),
-            area=annotation.number("area") if annotation.has("area") else None,
-            order=order,
-            attributes=annotation.attributes(),
+            value["category_id"],
+            geometry,
+            value["id"] if keep_ids else None,
+            annotation.flag("iscrowd"),
+            annotation.score() if "score" in value else None,
+            annotation.number("area") if value.get("area") is not None else None,
+            order,
+            annotation.attributes() if "attributes" in value else {},
         )
 
 

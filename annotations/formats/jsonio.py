@@ -110,7 +110,7 @@ class Checked:
     def flag(self, key: str) -> bool:
         """0, 1, false or true; false when missing."""
         value = self.value.get(key, 0)
-        if value not in (0, 1) or isinstance(value, float):
+        if not isinstance(value, int) or value not in (0, 1):
             raise DatasetError(f'"{key}" must be 0 or 1.', self.at(key))
         return bool(value)
 

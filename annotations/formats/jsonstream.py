@@ -23,7 +23,7 @@ from annotations.records import DatasetError
 
 BLOCK = 2**20
 AT_ONCE = 500
-"""Elements that are parsed together."""
+"""Elements that are parsed together, unless they take more bytes than a block."""
 
 _STRUCTURE = bytes(byte in b'"{}[],' for byte in range(256))
 _DEEPER = np.zeros(256, np.int8)
@@ -56,11 +56,17 @@ class Elements:
             yield Checked(value, f"{pointer}/{index}")
 
     def batches(self, order: Sequence[int] | Places | None = None) -> Iterator[list[Any]]:
-        """The elements in this order (indexes), AT_ONCE in a list. DatasetError: not JSON."""
+        """The elements in this order (indexes), some in a list. DatasetError: not JSON."""
         indexes = np.arange(len(self)) if order is None else np.asarray(order, np.int64)
         with self._path.open("rb") as file:
-            for start in range(0, len(indexes), AT_ONCE):
-                yield self._parse(file.fileno(), indexes[start : start + AT_ONCE])
+            sizes = np.cumsum(self._ends[indexes] - self._starts[indexes])
+            start = 0
+            while start < len(indexes):
+                read = sizes[start - 1] if start else 0
+                fit = int(np.searchsorted(sizes, read + BLOCK, side="right"))
+                end = min(max(fit, start + 1), start + AT_ONCE)
+                yield self._parse(file.fileno(), indexes[start:end])
+                start = end
 
     def _parse(self, file: int, indexes: Places) -> list[Any]:
         cuts = np.flatnonzero(np.diff(indexes) != 1) + 1

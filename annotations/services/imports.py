@@ -6,10 +6,12 @@ transaction. The same file again adds nothing.
 """
 
 import hashlib
+import marshal
 import pickle
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +36,8 @@ IMAGE_FOLDERS = ("images", "JPEGImages", "leftImg8bit")
 MASK_FORMATS = ("semantic_png", "instance_png", "coco_panoptic", "cityscapes", "voc")
 """Formats whose other pictures are masks."""
 SMALL_BYTES = 20 * 2**20
+AT_ONCE = 200
+"""Images whose rows are written together."""
 Progress = Callable[[int, int], None]
 
 
@@ -194,19 +198,20 @@ def import_dataset(
             raise as_service_error(error)
         with files.placing() as placed:
             rows = Rows(user, project, dataset, kind, label or path.name, digest(path), report)
-            for batch in _batches(_load(spool)):
-                prepared = [one.prepared for one in batch if one.prepared]
+            spooled = _load(spool)
+            while batch := list(islice(spooled, AT_ONCE)):
+                prepared = [one.prepared for one, _ in batch if one.prepared]
                 stored = iter(ingest.place(project, prepared, placed))
-                known = Image.objects.in_bulk([one.image for one in batch if one.image])
+                known = Image.objects.in_bulk([one.image for one, _ in batch if one.image])
                 rows.add(
                     [
                         Entry(
                             one.record,
-                            one.rows,
+                            regions,
                             one.pointer,
                             known[one.image] if one.image else next(stored).image,
                         )
-                        for one in batch
+                        for one, regions in batch
                     ]
                 )
             rows.totals.images = count
@@ -235,7 +240,6 @@ class _Checked:
     pointer: str
     image: int | None
     prepared: ingest.Prepared | None
-    rows: list[Row] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -339,28 +343,19 @@ def _check(
                 )
             seen.add(same)
             rows = prepare(record, finder.project, report)
-            ready = replace(checked, record=replace(record, regions=()), rows=rows)
+            ready = replace(checked, record=replace(record, regions=()))
             pickle.dump(ready, out, protocol=pickle.HIGHEST_PROTOCOL)
+            marshal.dump(rows, out)
             count += 1
             progress(count, 0)
     return count
 
 
-def _load(spool: Path) -> Iterator[_Checked]:
+def _load(spool: Path) -> Iterator[tuple[_Checked, list[Row]]]:
     with spool.open("rb") as file:
         while file.peek(1):
-            yield pickle.load(file)  # noqa: S301 (written by `_check` a moment ago)
-
-
-def _batches(rows: Iterator[_Checked], size: int = 200) -> Iterator[list[_Checked]]:
-    batch: list[_Checked] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+            # Both written by `_check` a moment ago.
+            yield pickle.load(file), marshal.load(file)  # noqa: S301, S302
 
 
 def digest(path: Path) -> str:
