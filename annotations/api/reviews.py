@@ -23,12 +23,22 @@ from annotations.api.serializers_review import (
     BaseRegionsSerializer,
     BasesSerializer,
     HistorySerializer,
+    RevisionLineSerializer,
+    RevisionQuery,
+    StateSerializer,
 )
 from annotations.models import Comment
 from annotations.selectors.annotations import get_annotation
 from annotations.selectors.projects import get_project
 from annotations.selectors.reviews import comment_values, comments_of
-from annotations.selectors.versions import base_regions, bases_of, history_of
+from annotations.selectors.versions import (
+    base_regions,
+    bases_of,
+    history_of,
+    revision_values,
+    revisions_of,
+    state_after,
+)
 from annotations.services import reviews
 
 MOVE_ERRORS: dict[int, Any] = {409: ErrorSerializer, 412: ErrorSerializer}
@@ -98,6 +108,24 @@ class History(View):
         return Response(HistorySerializer({"results": found}).data)
 
 
+class Revisions(View):
+    @endpoint(query=RevisionQuery, replies=page_of(RevisionLineSerializer))
+    def get(self, request: Request, pk: int) -> Response:
+        """Every write of the annotation's regions, the newest first: who, when and from what."""
+        rows = revisions_of(get_annotation(request.user, pk), self.query.get("region"))
+        found, cursor = page(rows, self.query, descending=True)
+        lines = RevisionLineSerializer([revision_values(row) for row in found], many=True)
+        return Response({"results": lines.data, "next": cursor})
+
+
+class RevisionView(View):
+    @endpoint(replies=StateSerializer)
+    def get(self, request: Request, pk: int, revision: int) -> Response:
+        """All regions as they were right after that write, back to front."""
+        found = state_after(get_annotation(request.user, pk), revision)
+        return Response(StateSerializer({"regions": found}).data)
+
+
 class Reopen(View):
     @endpoint(body=VerdictSerializer, replies=AnnotationStateSerializer, errors=MOVE_ERRORS)
     def post(self, request: Request, pk: int) -> Response:
@@ -137,6 +165,8 @@ urlpatterns = [
     path("annotations/<int:pk>/send_back", SendBack.as_view()),
     path("annotations/<int:pk>/reopen", Reopen.as_view()),
     path("annotations/<int:pk>/regions/<uuid:region>/history", History.as_view()),
+    path("annotations/<int:pk>/history", Revisions.as_view()),
+    path("annotations/<int:pk>/history/<int:revision>", RevisionView.as_view()),
     path("annotations/<int:pk>/fix", Fix.as_view()),
     path("annotations/<int:pk>/bases", Bases.as_view()),
     path("annotations/<int:pk>/bases/<slug:key>", BaseView.as_view()),

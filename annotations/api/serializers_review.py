@@ -2,7 +2,8 @@
 
 from rest_framework import serializers
 
-from annotations.api.serializers_annotations import MaskField, PolygonsField
+from annotations.api.pagination import PageQuery
+from annotations.api.serializers_annotations import AttributesField, MaskField, PolygonsField
 
 
 class BaseSerializer(serializers.Serializer):
@@ -26,21 +27,56 @@ class BaseRegionsSerializer(serializers.Serializer):
     regions = BaseRegionSerializer(many=True)
 
 
-class PastRegionSerializer(BaseRegionSerializer):
-    """A region after one write. To restore it, write it again, based on the newest version."""
+class RegionFieldsSerializer(BaseRegionSerializer):
+    is_crowd = serializers.BooleanField()
+    order = serializers.IntegerField()
+    attributes = AttributesField()
+    # Declared fields leave the class, so the attribute `source` of serializers stays.
+    source = serializers.CharField(help_text="The tool, or import.")  # type: ignore[assignment]
+    version = serializers.IntegerField()
+    author = serializers.CharField()
+
+
+class WrittenSerializer(serializers.Serializer):
+    """Who wrote a region, when and from what."""
 
     version = serializers.IntegerField()
     author = serializers.CharField()
     at = serializers.DateTimeField()
-    seconds = serializers.FloatField(allow_null=True, help_text="Active time of the write.")
-    # Declared fields leave the class, so the attribute `source` of serializers stays.
+    seconds = serializers.FloatField(help_text="Active time of the write.")
     source = serializers.CharField(help_text="The tool, or import.")  # type: ignore[assignment]
-    model = serializers.CharField(allow_blank=True, help_text="Whose proposal it was.")
+    model = serializers.CharField(
+        allow_blank=True, help_text="Whose proposal the region was accepted from."
+    )
     model_version = serializers.CharField(allow_blank=True)
     deleted = serializers.BooleanField()
-    is_crowd = serializers.BooleanField()
-    order = serializers.IntegerField()
-    attributes = serializers.DictField()
+
+
+class PastRegionSerializer(WrittenSerializer, RegionFieldsSerializer):
+    """A region after one write. To restore it, write it again, based on the newest version."""
+
+
+class RevisionLineSerializer(WrittenSerializer):
+    """One write; `history/{id}` says how all regions were right after it."""
+
+    id = serializers.IntegerField()
+    region = serializers.UUIDField()
+    category = serializers.IntegerField()
+
+
+class RevisionQuery(PageQuery):
+    region = serializers.UUIDField(required=False, help_text="Only of this one.")
+
+
+class StateRegionSerializer(RegionFieldsSerializer):
+    """A region as it was; to restore it, write it again, based on the newest version."""
+
+    uuid = serializers.UUIDField()
+    proposal = serializers.IntegerField(allow_null=True)
+
+
+class StateSerializer(serializers.Serializer):
+    regions = StateRegionSerializer(many=True)
 
 
 class HistorySerializer(serializers.Serializer):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 
 from annotations.errors import NotFound
 from annotations.models import Annotation, Image, Prediction, Proposal, Region, RegionRevision
@@ -68,9 +68,14 @@ def base_regions(user, annotation: Annotation, key: str) -> list[dict[str, Any]]
 def regions_at(annotation: Annotation, at: datetime) -> list[RegionRevision]:
     """What each region was at that moment, back to front; without those that were deleted."""
     then = RegionRevision.objects.filter(region__annotation=annotation, at__lte=at)
+    return list(_newest(then))
+
+
+def _newest(then: QuerySet[RegionRevision]) -> QuerySet[RegionRevision]:
+    """Of each region the newest of these, back to front, but none that were deletions."""
     newest = then.order_by().values("region").annotate(newest=Max("pk")).values("newest")
     rows = RegionRevision.objects.filter(pk__in=newest, deleted=False).select_related("region")
-    return list(rows.order_by("order", "region_id"))
+    return rows.order_by("order", "region_id")
 
 
 def shape_values(row: Any, image: Image) -> dict[str, Any]:
@@ -82,6 +87,49 @@ def shape_values(row: Any, image: Image) -> dict[str, Any]:
     }
 
 
+def revisions_of(
+    annotation: Annotation, region: uuid.UUID | None = None
+) -> QuerySet[RegionRevision]:
+    """Every write of its regions, or of one, without the geometry; for `revision_values`."""
+    rows = RegionRevision.objects.filter(region__annotation=annotation)
+    if region:
+        rows = rows.filter(region__uuid=region)
+    model = "region__proposal__prediction__model"
+    return rows.select_related("author", "region__proposal__prediction").only(
+        "version", "at", "seconds", "source", "deleted", "category_id", "author__username",
+        "region__uuid", "region__proposal_id", model, f"{model}_version",
+    )  # fmt: skip
+
+
+def revision_values(row: RegionRevision) -> dict[str, Any]:
+    """One line of the history; `id` asks for how all regions were right after it."""
+    return {
+        "id": row.pk,
+        "region": row.region.uuid,
+        "category": row.category_id,
+        **_who_and_what(row),
+    }
+
+
+def state_after(annotation: Annotation, revision: int) -> list[dict[str, Any]]:
+    """What the annotation's regions were right after that write, back to front; or NotFound.
+
+    Writes to an annotation come one by one, so the ids of revisions are their order.
+    """
+    then = RegionRevision.objects.filter(region__annotation=annotation, pk__lte=revision)
+    if not then.filter(pk=revision).exists():
+        raise NotFound("revision")
+    return [
+        {
+            "uuid": row.region.uuid,
+            "proposal": row.region.proposal_id,
+            **_fields(row),
+            **shape_values(row, annotation.image),
+        }
+        for row in _newest(then).select_related("author")
+    ]
+
+
 def history_of(annotation: Annotation, region: uuid.UUID) -> list[dict[str, Any]]:
     """Every revision of a region, the oldest first: who, when, from what, and what it was then.
 
@@ -91,22 +139,32 @@ def history_of(annotation: Annotation, region: uuid.UUID) -> list[dict[str, Any]
     found = list(rows.select_related("author", "region__proposal__prediction").order_by("version"))
     if not found:
         raise NotFound("region")
-    proposal = found[0].region.proposal
-    model = proposal.prediction if proposal else None
     return [
-        {
-            "version": row.version,
-            "author": row.author.username,
-            "at": row.at,
-            "seconds": row.seconds,
-            "source": row.source,
-            "model": model.model if model else "",
-            "model_version": model.model_version if model else "",
-            "deleted": row.deleted,
-            "is_crowd": row.is_crowd,
-            "order": row.order,
-            "attributes": row.attributes,
-            **shape_values(row, annotation.image),
-        }
-        for row in found
+        _who_and_what(row) | _fields(row) | shape_values(row, annotation.image) for row in found
     ]
+
+
+def _who_and_what(row: RegionRevision) -> dict[str, Any]:
+    proposal = row.region.proposal
+    model = proposal.prediction if proposal else None
+    return {
+        "version": row.version,
+        "author": row.author.username,
+        "at": row.at,
+        "seconds": row.seconds,
+        "source": row.source,
+        "model": model.model if model else "",
+        "model_version": model.model_version if model else "",
+        "deleted": row.deleted,
+    }
+
+
+def _fields(row: RegionRevision) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "author": row.author.username,
+        "is_crowd": row.is_crowd,
+        "order": row.order,
+        "attributes": row.attributes,
+        "source": row.source,
+    }

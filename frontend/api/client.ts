@@ -139,6 +139,18 @@ export const api = {
   baseRegions: (id: number, key: string) =>
     ask(client.GET("/api/annotations/{id}/bases/{key}", { params: { path: { id, key } } })),
 
+  /** Every write of an annotation's regions, or of one of them, the newest first. */
+  history: (id: number, query: { region?: string; after?: number }) =>
+    ask(client.GET("/api/annotations/{id}/history", { params: { path: { id }, query } })),
+
+  /** All regions as they were right after that write. */
+  stateAfter: (id: number, revision: number) =>
+    ask(
+      client.GET("/api/annotations/{id}/history/{revision}", {
+        params: { path: { id, revision } },
+      }),
+    ),
+
   addComment: (id: number, comment: components["schemas"]["NewCommentRequest"]) =>
     ask(client.POST("/api/annotations/{id}/comments", { params: { path: { id } }, body: comment })),
 

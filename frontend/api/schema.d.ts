@@ -107,6 +107,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/annotations/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description Every write of the annotation's regions, the newest first: who, when and from what. */
+        get: operations["revisions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/annotations/{id}/history/{revision}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** @description All regions as they were right after that write, back to front. */
+        get: operations["revision_view_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/annotations/{id}/patches": {
         parameters: {
             query?: never;
@@ -2603,6 +2637,10 @@ export interface components {
             results: components["schemas"]["Release"][];
             next: number | null;
         };
+        PageOfRevisionLine: {
+            results: components["schemas"]["RevisionLine"][];
+            next: number | null;
+        };
         PageOfToken: {
             results: components["schemas"]["Token"][];
             next: number | null;
@@ -2617,6 +2655,21 @@ export interface components {
         };
         /** @description A region after one write. To restore it, write it again, based on the newest version. */
         PastRegion: {
+            version: number;
+            author: string;
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: double
+             * @description Active time of the write.
+             */
+            seconds: number;
+            /** @description The tool, or import. */
+            source: string;
+            /** @description Whose proposal the region was accepted from. */
+            model: string;
+            model_version: string;
+            deleted: boolean;
             category: number | null;
             mask: {
                 /** @description [height, width] */
@@ -2626,25 +2679,10 @@ export interface components {
             } | null;
             /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
             polygons: number[][][] | null;
-            version: number;
-            author: string;
-            /** Format: date-time */
-            at: string;
-            /**
-             * Format: double
-             * @description Active time of the write.
-             */
-            seconds: number | null;
-            /** @description The tool, or import. */
-            source: string;
-            /** @description Whose proposal it was. */
-            model: string;
-            model_version: string;
-            deleted: boolean;
             is_crowd: boolean;
             order: number;
             attributes: {
-                [key: string]: unknown;
+                [key: string]: string | number | boolean;
             };
         };
         PatchRequest: {
@@ -3007,6 +3045,28 @@ export interface components {
          * @enum {string}
          */
         ReviewRule: "all" | "share" | "riskiest";
+        /** @description One write; `history/{id}` says how all regions were right after it. */
+        RevisionLine: {
+            version: number;
+            author: string;
+            /** Format: date-time */
+            at: string;
+            /**
+             * Format: double
+             * @description Active time of the write.
+             */
+            seconds: number;
+            /** @description The tool, or import. */
+            source: string;
+            /** @description Whose proposal the region was accepted from. */
+            model: string;
+            model_version: string;
+            deleted: boolean;
+            id: number;
+            /** Format: uuid */
+            region: string;
+            category: number;
+        };
         RevisionRequest: {
             /**
              * Format: int64
@@ -3090,6 +3150,33 @@ export interface components {
             /** @description What to do about it. */
             hint: string;
             conflicts: components["schemas"]["Conflict"][];
+        };
+        State: {
+            regions: components["schemas"]["StateRegion"][];
+        };
+        /** @description A region as it was; to restore it, write it again, based on the newest version. */
+        StateRegion: {
+            category: number | null;
+            mask: {
+                /** @description [height, width] */
+                size: number[];
+                /** @description COCO's compressed RLE. */
+                counts: string;
+            } | null;
+            /** @description Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes. */
+            polygons: number[][][] | null;
+            is_crowd: boolean;
+            order: number;
+            attributes: {
+                [key: string]: string | number | boolean;
+            };
+            /** @description The tool, or import. */
+            source: string;
+            version: number;
+            author: string;
+            /** Format: uuid */
+            uuid: string;
+            proposal: number | null;
         };
         Suspicion: {
             id: number;
@@ -3917,6 +4004,119 @@ export interface operations {
                 };
             };
             412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    revisions_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before. */
+                after?: number;
+                limit?: number;
+                /** @description Only of this one. */
+                region?: string;
+            };
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PageOfRevisionLine"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    revision_view_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+                revision: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["State"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };

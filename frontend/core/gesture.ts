@@ -1,5 +1,6 @@
 import { defaults } from "./attributes";
 import type { Patch, ProposalEdit, RegionEdit } from "./history";
+import { geometryMask } from "./loading";
 import { FULL, Mask, MaskWriter, tileRect } from "./mask";
 import { rasterize } from "./rasterize";
 import { EMPTY_RECT, intersects, unionRect } from "./rect";
@@ -67,6 +68,10 @@ export class Gesture {
       throw new Error("Every region of this project is a mask.");
     }
     if (this.host.only(draft.categoryId)) throw new Error("The category has a region already.");
+    return this.insert(draft);
+  }
+
+  private insert(draft: RegionDraft): Region {
     const front = this.store.sorted.at(-1);
     const region: Region = {
       uuid: draft.uuid ?? this.host.newUuid(),
@@ -99,13 +104,17 @@ export class Gesture {
   /** Changes fields other than the geometry. */
   update(uuid: string, fields: Partial<Omit<RegionFields, "uuid">>): void {
     this.check();
+    const { categoryId } = fields;
+    const other = categoryId !== undefined && categoryId !== this.region(uuid).categoryId;
+    if (other && this.host.only(categoryId)) throw new Error("The category has a region already.");
+    this.change(uuid, fields);
+  }
+
+  private change(uuid: string, fields: Partial<Omit<RegionFields, "uuid">>): void {
     const old = this.region(uuid);
     const next = { ...old, ...fields };
     const names = Object.keys(fields) as (keyof typeof fields)[];
     if (names.every((name) => old[name] === next[name])) return;
-    if (next.categoryId !== old.categoryId && this.host.only(next.categoryId)) {
-      throw new Error("The category has a region already.");
-    }
     this.put(uuid, next);
     if (next.order !== old.order && !this.store.exclusive) {
       this.spread(this.store.recompose(new Set(this.store.mask(uuid).tiles.keys())));
@@ -158,18 +167,23 @@ export class Gesture {
     return this.writers.get(uuid)?.snapshot() ?? this.store.mask(uuid);
   }
 
-  /** Makes regions those given, null takes one away: for what comes from the server. */
+  /**
+   * Makes regions those given, null takes one away: for a state that the server has or had. All of
+   * it together has one region per category where that is the rule, on the way there may be two.
+   */
   replace(regions: ReadonlyMap<string, StoredRegion | null>): void {
+    this.check();
     for (const [uuid, region] of regions) {
       if (!region && this.store.regions.has(uuid)) this.remove(uuid);
     }
     for (const [uuid, region] of regions) {
       if (!region) continue;
       const { geometry, uuid: _, ...fields } = region;
-      if (this.store.regions.has(uuid)) this.update(uuid, fields);
-      else this.add({ ...fields, uuid });
-      if (geometry.type === "polygons") this.setPolygons(uuid, geometry.polygons);
-      else this.setMask(uuid, Mask.fromCounts(this.store.size, geometry.counts));
+      if (this.store.regions.has(uuid)) this.change(uuid, fields);
+      else this.insert({ ...fields, uuid });
+      if (geometry.type === "polygons" && !this.store.exclusive) {
+        this.setPolygons(uuid, geometry.polygons);
+      } else this.setMask(uuid, geometryMask(geometry, this.store.size));
     }
   }
 

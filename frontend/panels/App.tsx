@@ -8,6 +8,7 @@ import { type Shared, SharedContext, useEditor } from "./context";
 import { ConflictDialog, GuidelinesDialog, LoginDialog, SendBackDialog } from "./Dialogs";
 import { DisplayPanel } from "./DisplayPanel";
 import type { Editor } from "./editor";
+import { History, LookingBack } from "./History";
 import { KeysDialog } from "./KeysDialog";
 import { bound } from "./keymap";
 import { inField, keysOf } from "./keys";
@@ -85,6 +86,7 @@ export function App({ editor }: { editor: Editor }) {
           <ToolOptions />
           <div class="picture" ref={picture}>
             <PhaseNotice />
+            <LookingBack />
             <Rulers />
             <Minimap />
           </div>
@@ -98,6 +100,7 @@ export function App({ editor }: { editor: Editor }) {
           <Regions />
           <Selection />
           <Operations />
+          <History />
           <DisplayPanel />
         </aside>
       </div>

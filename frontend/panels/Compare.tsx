@@ -8,14 +8,15 @@ const TITLES: readonly (readonly [Way, string])[] = [
   ["overlay", "Overlay"],
   ["blink", "Blink"],
   ["heat", "Heat"],
+  ["other", "Other"],
 ];
 
 /** The annotation against the model's proposals, an earlier revision or the work of another. */
 export function Compare() {
-  const { comparison, workspace } = useEditor();
+  const { comparison } = useEditor();
   const bases = comparison.bases.value;
   const way = comparison.way.value;
-  if (!workspace.value?.annotation || bases.length === 0) return null;
+  if (bases.length === 0) return null;
   return (
     <Section title="Compare" class="compare">
       <label class="field">
@@ -31,7 +32,7 @@ export function Compare() {
           ))}
         </select>
       </label>
-      <fieldset class="segments" aria-label="How">
+      <fieldset class="segments small" aria-label="How">
         {TITLES.map(([value, title]) => (
           <button
             key={value}

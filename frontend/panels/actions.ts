@@ -236,7 +236,8 @@ export function reveal(editor: Editor, box: Rect): void {
 
 export function stepBack(editor: Editor): void {
   if (editor.cancelGesture()) return;
-  if (editor.activeProposal.value !== null) focusProposal(editor, null);
+  if (editor.timeline.looking.value) editor.timeline.end();
+  else if (editor.activeProposal.value !== null) focusProposal(editor, null);
   else if (editor.view.state.solo.size) editor.view.set({ solo: new Set() });
   else editor.view.select();
 }

@@ -11,6 +11,7 @@ import {
   OTHER,
   paint,
   REMOVED,
+  type Shape,
 } from "../core/difference";
 import { MAX_SLOT } from "../core/store";
 import type { Rect, Size } from "../core/types";
@@ -19,8 +20,9 @@ import { type Rgb, rgbOf } from "./colors";
 import type { Editor } from "./editor";
 import { toast, toastError } from "./toasts";
 
-export type Way = "off" | "overlay" | "blink" | "heat";
-export const WAYS: readonly Way[] = ["off", "overlay", "blink", "heat"];
+/** `other` shows the other side alone. */
+export type Way = "off" | "overlay" | "blink" | "heat" | "other";
+export const WAYS: readonly Way[] = ["off", "overlay", "blink", "heat", "other"];
 
 type Base = components["schemas"]["Base"];
 
@@ -45,6 +47,9 @@ export class Comparison {
   readonly showsBase = signal(false);
   private readonly canvas = document.createElement("canvas");
   private painted: Uint16Array | null = null;
+  /** A choice that the server does not list: an older state that somebody looks at. */
+  private given: { readonly base: Base; readonly shapes: readonly Shape[] } | null = null;
+  private asked = false;
   private readonly colors = new Map<number, Rgb>();
   private place = -1;
 
@@ -61,18 +66,21 @@ export class Comparison {
       if (this.way.value !== "off") this.compare();
     });
     effect(() => {
+      // Whoever draws wants to see it.
+      if (editor.changes.value && this.way.peek() === "other") this.way.value = "overlay";
+    });
+    effect(() => {
       const { scale, x, y } = editor.camera.value;
       const step = this.found.value?.step ?? 1;
       this.canvas.style.transform = `translate(${x}px, ${y}px) scale(${scale * step})`;
     });
     effect(() => this.blink());
     effect(() => {
-      const hide =
-        this.way.value === "heat" || (this.way.value === "blink" && this.showsBase.value);
+      const way = this.way.value;
+      const hide = way === "heat" || way === "other" || (way === "blink" && this.showsBase.value);
       const display = editor.display.value;
       editor.stage.setDisplay(hide ? { ...display, showRegions: false } : display);
-      this.canvas.hidden =
-        this.way.value === "off" || (this.way.value === "blink" && !this.showsBase.value);
+      this.canvas.hidden = way === "off" || (way === "blink" && !this.showsBase.value);
     });
   }
 
@@ -84,8 +92,7 @@ export class Comparison {
 
   async show(way: Way): Promise<void> {
     const { annotation } = this.editor.workspace.value ?? {};
-    if (!annotation) return;
-    if (this.bases.value.length === 0) await this.load(annotation.id);
+    if (annotation && !this.asked) await this.load(annotation.id);
     if (this.bases.value.length === 0) {
       toast(
         "There is nothing to compare this with: no proposals, no earlier verdict, nobody else’s work.",
@@ -96,6 +103,24 @@ export class Comparison {
     this.way.value = way;
   }
 
+  /** Compares with regions that are here already, at first by showing them alone. */
+  against(base: Base, shapes: readonly Shape[]): void {
+    const others = this.bases.value.filter(({ key }) => key !== this.given?.base.key);
+    this.given = { base, shapes };
+    this.bases.value = [base, ...others];
+    this.use(base.key, shapes);
+    if (this.way.value === "off") this.way.value = "other";
+  }
+
+  /** Takes what `against` gave away again. */
+  forget(): void {
+    this.way.value = "off";
+    this.bases.value = this.bases.value.filter(({ key }) => key !== this.given?.base.key);
+    this.given = null;
+    this.painted = null;
+    this.base.value = "";
+  }
+
   async nextBase(): Promise<void> {
     const bases = this.bases.value;
     const index = bases.findIndex(({ key }) => key === this.base.value);
@@ -104,8 +129,9 @@ export class Comparison {
   }
 
   async choose(key: string): Promise<void> {
-    const { annotation, image } = this.editor.workspace.value ?? {};
-    if (!annotation || !image) return;
+    const { annotation } = this.editor.workspace.value ?? {};
+    if (key === this.given?.base.key) return this.use(key, this.given.shapes);
+    if (!annotation) return;
     try {
       const { regions } = await api.baseRegions(annotation.id, key);
       if (this.editor.workspace.value?.annotation?.id !== annotation.id) return;
@@ -113,13 +139,19 @@ export class Comparison {
         category: one.category ?? 0,
         geometry: geometryOf(one),
       }));
-      this.painted = paint({ width: image.width, height: image.height }, shapes);
-      this.base.value = key;
-      this.place = -1;
-      this.compare();
+      this.use(key, shapes);
     } catch (error) {
       toastError(error, "Comparing");
     }
+  }
+
+  private use(key: string, shapes: readonly Shape[]): void {
+    const image = this.editor.workspace.value?.image;
+    if (!image) return;
+    this.painted = paint({ width: image.width, height: image.height }, shapes);
+    this.base.value = key;
+    this.place = -1;
+    this.compare();
   }
 
   /** Shows the next place that differs, from the top to the bottom. */
@@ -153,6 +185,8 @@ export class Comparison {
 
   private reset(): void {
     this.bases.value = [];
+    this.given = null;
+    this.asked = false;
     this.base.value = "";
     this.way.value = "off";
     this.found.value = null;
@@ -163,7 +197,9 @@ export class Comparison {
   private async load(annotation: number): Promise<void> {
     try {
       const { results } = await api.bases(annotation);
-      if (this.editor.workspace.value?.annotation?.id === annotation) this.bases.value = results;
+      if (this.editor.workspace.value?.annotation?.id !== annotation) return;
+      this.asked = true;
+      this.bases.value = this.given ? [this.given.base, ...results] : results;
     } catch (error) {
       toastError(error, "Comparing");
     }
@@ -208,7 +244,7 @@ export class Comparison {
         if (share > 0)
           pixels[i] = rgba([255, 255 * (1 - share), 40], 0.35 + 0.6 * Math.sqrt(share));
       }
-    } else if (way === "blink") {
+    } else if (way === "blink" || way === "other") {
       const { painted } = this;
       for (let i = 0; i < pixels.length && painted; i++) {
         const x = (i % found.width) * found.step;

@@ -33,7 +33,7 @@ export function Slider(props: SliderProps) {
   );
 }
 
-const closed = remembered<string>("closedPanels", "Display");
+const closed = remembered<string>("closedPanels", "Display|History");
 
 export interface SectionProps {
   readonly title: string;

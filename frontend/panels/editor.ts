@@ -24,6 +24,7 @@ import { Personal } from "./personal";
 import { Picture } from "./picture";
 import { remembered } from "./preferences";
 import { Saving } from "./saving";
+import { Timeline } from "./timeline";
 import { toast, toastError } from "./toasts";
 import { drawVersion } from "./versions";
 
@@ -119,6 +120,7 @@ export class Editor {
   readonly saving = new Saving();
   readonly holding = new Holding(this);
   readonly comparison: Comparison;
+  readonly timeline = new Timeline(this);
   readonly personal = new Personal();
   readonly painter = new Painter();
   private readonly superpixels = new SuperpixelCutter();

@@ -6,13 +6,13 @@ import { toast } from "./toasts";
 
 /** What reviewers do without a mouse. */
 export function reviewCommands(editor: Editor): readonly Command[] {
-  const { comparison } = editor;
+  const { comparison, timeline } = editor;
   const annotation = () => editor.workspace.value?.annotation ?? null;
   const comparing = () => comparison.way.value !== "off";
   return [
     {
       id: "review.compare",
-      title: "Compare: overlay, blink, heat map, off",
+      title: "Compare: overlay, blink, heat map, the other alone, off",
       group: "Review",
       keys: ["Alt+X"],
       enabled: () => annotation() !== null,
@@ -33,6 +33,38 @@ export function reviewCommands(editor: Editor): readonly Command[] {
       keys: ["Alt+N"],
       enabled: comparing,
       run: () => comparison.nextPlace(),
+    },
+    {
+      id: "history.older",
+      title: "History: look one step back",
+      group: "Review",
+      keys: ["Alt+,"],
+      enabled: () => timeline.annotation !== null,
+      run: () => void timeline.go(1),
+    },
+    {
+      id: "history.newer",
+      title: "History: one step forward again",
+      group: "Review",
+      keys: ["Alt+."],
+      enabled: () => timeline.looking.value !== null,
+      run: () => void timeline.go(-1),
+    },
+    {
+      id: "history.restore",
+      title: "Restore the image as it is shown",
+      group: "Review",
+      keys: ["Alt+R"],
+      enabled: () => timeline.looking.value !== null && editor.editable.value,
+      run: () => timeline.restoreImage(),
+    },
+    {
+      id: "history.restoreRegion",
+      title: "Restore the selected region as it is shown",
+      group: "Review",
+      keys: ["Alt+Shift+R"],
+      enabled: () => timeline.restorable !== null && editor.editable.value,
+      run: () => timeline.restoreRegion(timeline.restorable ?? ""),
     },
     {
       id: "review.fix",

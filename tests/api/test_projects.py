@@ -143,7 +143,7 @@ def many(make_project, make_image, make_annotation, owner, teammate) -> Project:
     projects = [make_project() for _ in range(20)]
     project = projects[0]
     for number in range(20):
-        annotation = make_annotation(make_image(project), teammate, status="submitted")
+        annotation = make_annotation(make_image(project), teammate, "submitted", regions=4)
         person = User.objects.create(username=f"person {number}")
         Membership.objects.create(project=project, user=person, role="annotator")
     Comment.objects.bulk_create(
@@ -161,6 +161,7 @@ def many(make_project, make_image, make_annotation, owner, teammate) -> Project:
         ("projects/{project}/annotations", 6),
         ("annotations/{annotation}/comments", 5),
         ("annotations/{annotation}", 9),
+        ("annotations/{annotation}/history", 5),
         ("tokens", 3),
     ],
 )

@@ -169,6 +169,11 @@ API = [
     Row("POST", "/api/annotations/{submitted}/fix", "reviewer", 200, {"revision": 1}),
     Row("GET", "/api/annotations/{annotation}/bases", "annotator"),
     Row("GET", "/api/annotations/{annotation}/regions/{region}/history", "annotator"),
+    Row("GET", "/api/annotations/{annotation}/history", "annotator"),
+    Row("GET", "/api/annotations/{annotation}/history/{revision}", "annotator"),
+    Row("GET", "/api/annotations/{theirs}/history", "annotator", but=COLLEAGUES),
+    # That revision is of another annotation.
+    Row("GET", "/api/annotations/{theirs}/history/{revision}", "anyone", 404),
     Row("GET", "/api/annotations/{annotation}/bases/annotation-{theirs}", "reviewer",
         but={"annotator": 404}),
     Row("POST", "/api/projects/{project}/accept_unsampled", "manager"),

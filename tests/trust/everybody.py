@@ -201,6 +201,7 @@ def one_of_everything(people: dict[str, User], project: Project) -> dict[str, An
         "submitted": submitted.pk,
         "approved": approved.pk,
         "region": annotation.regions.get().uuid,
+        "revision": annotation.regions.get().revisions.get().pk,
         "comment": comment.pk,
         "job": job.pk,
         "failed": failed.pk,

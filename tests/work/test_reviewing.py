@@ -166,3 +166,52 @@ def test_the_history_of_a_region_says_who_and_what_it_was(submitted, reviewer, p
     assert past[1]["polygons"] == write.polygons
     assert past[1]["seconds"] == 6
     assert refused(versions.history_of, submitted, uuid.uuid4()) == (404, "not_found")
+
+
+def test_an_older_state_is_looked_at_and_restored_by_the_save_protocol(
+    image, teammate, project, make_annotation, client_of
+) -> None:
+    """Two regions; the first is changed, the second deleted; then all is as it was before."""
+    annotation = make_annotation(image, teammate, regions=2)
+    first, second = annotation.regions.all()
+    later = [
+        box(first, 3, 4, project.categories.last().pk),
+        regions.Delete(second.uuid, second.version, uuid.uuid4()),
+    ]
+    for write in later:
+        regions.apply_patch(teammate, annotation, [write], 6)
+    client = client_of(teammate)
+    url = f"/api/annotations/{annotation.pk}/history"
+
+    lines = client.get(url).json()["results"]
+    assert [(line["region"], line["version"], line["deleted"]) for line in lines] == [
+        (str(second.uuid), 2, True),
+        (str(first.uuid), 2, False),
+        (str(second.uuid), 1, False),
+        (str(first.uuid), 1, False),
+    ]
+    assert {line["author"] for line in lines} == {"teammate"}
+    assert [line["source"] for line in lines[1:]] == ["api", "brush", "brush"]
+    page = client.get(f"{url}?region={first.uuid}&limit=1").json()
+    assert page["results"] == [lines[1]]
+    page = client.get(f"{url}?region={first.uuid}&after={page['next']}").json()
+    assert page == {"results": [lines[3]], "next": None}
+
+    def shapes(found: list[dict[str, Any]]) -> list[Any]:
+        return [(one["uuid"], one["category"], one["mask"], one["polygons"]) for one in found]
+
+    then = client.get(f"{url}/{lines[2]['id']}").json()["regions"]
+    assert [one["version"] for one in then] == [1, 1]
+    between = client.get(f"{url}/{lines[1]['id']}").json()["regions"]
+    assert [one["uuid"] for one in between] == [str(first.uuid), str(second.uuid)]
+    writes = [
+        {"op": "upsert", "region": one["uuid"], "based_on": 2, "key": str(uuid.uuid4()),
+         **{name: one[name] for name in ("category", "mask", "polygons", "order", "attributes")}}
+        for one in then
+    ]  # fmt: skip
+    patch = f"/api/annotations/{annotation.pk}/patches"
+    assert client.post(patch, {"writes": writes}, "json").status_code == 200
+    now = client.get(f"/api/annotations/{annotation.pk}").json()["regions"]
+    assert shapes(now) == shapes(then)
+    assert [one["version"] for one in now] == [3, 3]
+    assert client.get(f"{url}/{lines[0]['id'] + 999}").status_code == 404
