@@ -12,7 +12,7 @@ from annotations.models.audit import AuditEntry
 from annotations.models.images import Image, ImageTally, StoredFile
 from annotations.models.jobs import Job, JobItem, JobShare
 from annotations.models.notifications import Notification
-from annotations.models.people import Invitation, Scope, TokenGrant, User
+from annotations.models.people import Identity, Invitation, Scope, TokenGrant, User
 from annotations.models.predictions import Prediction, Proposal
 from annotations.models.projects import Batch, Category, Membership, Project, ReviewRule
 from annotations.models.quality import (
@@ -38,6 +38,7 @@ __all__ = [
     "Dismissal",
     "Event",
     "Gold",
+    "Identity",
     "Image",
     "ImageTally",
     "Invitation",

@@ -57,3 +57,18 @@ class Invitation(models.Model):
 
     class Meta:
         ordering = ["-id"]
+
+
+class Identity(models.Model):
+    """Who somebody is at a sign-on provider: there, the subject never changes."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="identities")
+    issuer = models.CharField(max_length=300)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "identities"
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject"], name="one_person_per_subject")
+        ]

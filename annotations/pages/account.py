@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from knox.models import AuthToken
 
 from annotations.errors import ServiceError
+from annotations.pages import sso
 from annotations.pages.base import page, person, refused
 from annotations.pages.forms import LoginForm, PasswordForm, TokenForm
 from annotations.services import audit, people
@@ -35,6 +36,7 @@ login = require_http_methods(["GET", "HEAD", "POST"])(
         template_name="annotations/login.html",
         authentication_form=LoginForm,
         redirect_authenticated_user=True,
+        extra_context={"sso": sso.offer},
     )
 )
 logout = LogoutView.as_view()

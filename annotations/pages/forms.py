@@ -221,7 +221,9 @@ class WebhookForm(forms.Form):
     url = forms.CharField(
         max_length=500,
         label="Address",
-        widget=forms.URLInput(attrs={"placeholder": "https://", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"placeholder": "https://", "inputmode": "url", "spellcheck": "false"}
+        ),
     )
     events = forms.MultipleChoiceField(
         choices=Event.choices, label="Tell it of", widget=forms.CheckboxSelectMultiple

@@ -17,6 +17,7 @@ from annotations.pages import (
     releases,
     reviews,
     settings,
+    sso,
     webhooks,
     work,
 )
@@ -25,6 +26,8 @@ app_name = "pages"
 urlpatterns = [
     path("login", account.login, name="login"),
     path("logout", account.logout, name="logout"),
+    path("sso", sso.begin, name="sso"),
+    path("sso/callback", sso.callback, name="sso_callback"),
     path("theme", account.theme, name="theme"),
     path("account", account.account, name="account"),
     path("account/tokens", account.make_token, name="make_token"),

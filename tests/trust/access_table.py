@@ -240,6 +240,9 @@ PAGES = [
     Row("GET", "/metrics", "anybody"),
     # Whoever is logged in is led on.
     Row("GET", "/login", "anybody", 302, but={"anonymous": 200, "deactivated": 200}),
+    # No provider is set; tests/work/test_sso.py has one.
+    Row("GET", "/sso", "anybody", 404),
+    Row("GET", "/sso/callback", "anybody", 404),
     Row("POST", "/login", "anybody", 302, {"username": "stranger", "password": "open sesame"}),
     Row("POST", "/logout", "anybody", 302),
     Row("POST", "/theme", "anybody", 302, {"theme": "dark"}),
