@@ -5,7 +5,6 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from annotations.errors import NotFound
-from annotations.models import Image
 from annotations.pages.base import person, read
 from annotations.selectors.annotations import get_annotation
 from annotations.selectors.images import get_image
@@ -34,18 +33,4 @@ def edit(request: HttpRequest, image_id: int) -> HttpResponse:
         "unread": unread_count(request.user),
         "projectUrl": reverse("pages:project", args=[image.project_id]),
     }
-    context = {"image": image, "editor": editor, "needed": _needed(image, annotation_id)}
-    return render(request, "annotations/editor.html", context)
-
-
-def _needed(image: Image, annotation_id: int | None) -> list[str]:
-    """Addresses of what the editor asks for first, as it writes them."""
-    about = f"/api/images/{image.pk}"
-    asked = f"?annotation={annotation_id}" if annotation_id else ""
-    whole = "tiles/0/0/0" if image.file.levels else "file"
-    return [
-        f"{about}/thumbnail",
-        f"{about}/workspace{asked}",
-        "/api/me",
-        f"{about}/{whole}",
-    ]
+    return render(request, "annotations/editor.html", {"image": image, "editor": editor})
