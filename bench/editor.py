@@ -301,6 +301,7 @@ def opening(bench: Bench, address: str, visit: str) -> None:
         count = bench.page.locator(".regions .badge").first
         expect(count).to_have_text(f"{COLUMNS * ROWS}", timeout=60_000)
         bench.page.wait_for_timeout(2500)
+    expect(bench.page.locator(".picture-notice")).to_have_count(0)
     seen = bench.page.evaluate("() => window.seen")
     bench.passed(f"first image pixels, {visit} (load {load:.1f})", seen["image"], 1000)
     bench.passed(f"all of the image, {visit}", seen["sharp"])
