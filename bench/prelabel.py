@@ -91,8 +91,8 @@ def main(arguments: Sequence[str]) -> int:
         began = time.perf_counter()
         ours.compile()
         ours.detect(images[: options.batch], score, 10**6)
-        took = time.perf_counter() - began
-        print(f"compiled in {took:.0f} s, which is not counted below", flush=True)
+        compiling = time.perf_counter() - began
+        print(f"compiled in {compiling:.0f} s, which is not counted below", flush=True)
         theirs.generate(images[0])
     seconds: dict[str, list[tuple[float, float]]] = {"package": [], "ours": []}
     results: dict[str, list[list[Runs]]] = {}
