@@ -106,7 +106,7 @@ def _fill_regions(first_category: int) -> None:
             )
             SELECT annotation_id, origin, 1, category, CASE WHEN hand THEN NULL ELSE category END,
                    CASE WHEN hand THEN '' ELSE 'sam' END,
-                   CASE WHEN hand THEN '' WHEN extract(month FROM day)::int % 2 = 0 THEN 'v1'
+                   CASE WHEN hand THEN '' WHEN extract(month FROM day)::int %% 2 = 0 THEN 'v1'
                         ELSE 'v2' END,
                    900, 12, CASE WHEN hand THEN NULL ELSE 0.9 END, 0,
                    CASE WHEN gold THEN 'right' ELSE '' END,

@@ -69,6 +69,13 @@ class Project(models.Model):
         """Whether a pixel belongs to at most one region (semantic and panoptic projects)."""
         return self.kind != self.Kind.INSTANCE
 
+    def one_region(self, category: "Category") -> bool:
+        """Whether an annotation has at most one region of it: in semantic projects, and of stuff
+        in panoptic ones."""
+        if self.kind == self.Kind.PANOPTIC:
+            return not category.is_thing
+        return self.kind == self.Kind.SEMANTIC
+
 
 class BatchQuerySet(models.QuerySet["Batch"]):
     def visible_to(self, user) -> "BatchQuerySet":

@@ -1,14 +1,14 @@
 """The rows of an import: categories, annotations or predictions, and their regions.
 
 Ids of images and regions are kept for exports where they are free. In semantic and panoptic
-projects what overlaps is resolved: whatever is in front is seen, and semantic regions of one
-category become one. What could not be kept is in the report.
+projects what overlaps is resolved: whatever is in front is seen, and regions of one category become
+one where an annotation has one only. What could not be kept is in the report.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -70,11 +70,26 @@ _PROPOSAL = (
 )
 
 
-def prepare(record: ImageRecord, project: Project, report: Report) -> list[Row]:
-    """The image's regions as this kind of project holds them, ready for a database."""
+def one_region(project: Project, records: Iterable[CategoryRecord]) -> frozenset[int]:
+    """The data set's categories of which an annotation of the project has at most one region."""
+    known = {c.name.casefold(): c for c in Category.objects.filter(project=project)}
+    found = (
+        (record.id, known.get(record.name.strip().casefold(), Category(is_thing=record.is_thing)))
+        for record in records
+    )
+    return frozenset(id for id, category in found if project.one_region(category))
+
+
+def prepare(
+    record: ImageRecord, project: Project, joined: frozenset[int], report: Report
+) -> list[Row]:
+    """The image's regions as this kind of project holds them, ready for a database.
+
+    joined: see `one_region`.
+    """
     regions = list(record.regions)
     if project.exclusive:
-        regions = disjoint(record, project.kind == Project.Kind.SEMANTIC, report)
+        regions = disjoint(record, joined, report)
     measured = polygons.measure_all([region.geometry for region in regions])
     return [
         (
@@ -361,20 +376,24 @@ class Rows:
         )
 
 
-def disjoint(record: ImageRecord, by_category: bool, report: Report) -> list[RegionRecord]:
+def disjoint(record: ImageRecord, joined: frozenset[int], report: Report) -> list[RegionRecord]:
     """Masks that share no pixel: of two regions the one in front keeps it.
 
-    `by_category`: the regions of a category become one mask, without id, crowd flag or attributes.
-    What lost pixels or was hidden altogether is noted.
+    `joined`: categories whose regions become one mask, without id, crowd flag or attributes where
+    there were several. What lost pixels or was hidden altogether is noted.
     """
     size = (record.height, record.width)
     labels = np.zeros(size, np.int32)
     values: dict[int, RegionRecord] = {}
-    by_id: dict[int, int] = {}
+    of_category: dict[int, int] = {}
+    several: set[int] = set()
     hidden = 0
     for region in sorted(record.regions, key=lambda region: region.order):
-        value = by_id.setdefault(region.category_id, len(values) + 1) if by_category else 0
-        value = value or len(values) + 1
+        value = len(values) + 1
+        if region.category_id in joined:
+            value = of_category.setdefault(region.category_id, value)
+        if value in values:
+            several.add(value)
         values.setdefault(value, region)
         hidden += rle.paint(labels, polygons.geometry_counts(region.geometry), value)
     masks = rle.from_labels(labels) if values else {}
@@ -392,15 +411,8 @@ def disjoint(record: ImageRecord, by_category: bool, report: Report) -> list[Reg
         if value not in masks:
             report.note(f"{record.file_name}: a region is hidden behind others and was left out.")
             continue
-        resolved.append(
-            RegionRecord(
-                category_id=region.category_id,
-                geometry=Geometry(size, counts=masks[value]),
-                id=None if by_category else region.id,
-                is_crowd=not by_category and region.is_crowd,
-                score=region.score,
-                order=0 if by_category else region.order,
-                attributes={} if by_category else region.attributes,
-            )
-        )
+        whole = replace(region, geometry=Geometry(size, counts=masks[value]))
+        if value in several:
+            whole = replace(whole, id=None, is_crowd=False, order=0, attributes={})
+        resolved.append(whole)
     return resolved

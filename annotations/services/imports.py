@@ -27,7 +27,7 @@ from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
 from annotations.records import Dataset, DatasetError, ImageRecord, Report
 from annotations.services import files, ingest, jobs, zips
-from annotations.services.importing import Entry, Row, Rows, Totals, prepare
+from annotations.services.importing import Entry, Row, Rows, Totals, one_region, prepare
 
 Kind = Literal["ground_truth", "predictions"]
 KINDS = ("ground_truth", "predictions")
@@ -330,6 +330,7 @@ def _check(
     """
     count = 0
     seen: set[object] = set()
+    joined = one_region(finder.project, dataset.categories)
     with spool.open("wb") as out:
         for index, record in enumerate(dataset.images):
             pointer = f"/images/{index}" if path.suffix == ".json" else record.file_name
@@ -342,7 +343,7 @@ def _check(
                     "same_image",
                 )
             seen.add(same)
-            rows = prepare(record, finder.project, report)
+            rows = prepare(record, finder.project, joined, report)
             ready = replace(checked, record=replace(record, regions=()))
             pickle.dump(ready, out, protocol=pickle.HIGHEST_PROTOCOL)
             marshal.dump(rows, out)

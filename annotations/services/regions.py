@@ -130,7 +130,8 @@ def apply_patch(
 
     `annotation` comes from `visible_to(user)`, with image and project. `seconds`: active time
     since the last patch. ServiceError: 400 a bad write, 404, 409 `not_editable`, `archived`,
-    `overlap`, `key_reused`, `region_taken` or `too_many_regions`, 412 `stale`, 413.
+    `overlap`, `category_taken`, `key_reused`, `region_taken` or `too_many_regions`, 412 `stale`,
+    413.
     """
     if len(writes) > MAX_WRITES:
         raise ServiceError(
@@ -240,6 +241,7 @@ class _Patch:
         self.writes = list(zip(writes, shapes, strict=True))
         self.revisions: list[RegionRevision] = []
         self.before: dict[uuid.UUID, comments.Shape] = {}
+        self.had: dict[uuid.UUID, int] = {}  # the category of regions that were there
         self.touched: dict[uuid.UUID, int] = {}  # to the index of the last write
 
     def apply(self) -> PatchResult:
@@ -385,6 +387,8 @@ class _Patch:
             region = self.regions.get(write.region)
             if region is not None and region.pk and write.region not in self.before:
                 self.before[write.region] = comments.shape_of(region)
+                if region.deleted_at is None:
+                    self.had[write.region] = region.category_id
             if write.based_on != (region.version if region else 0):
                 stale[index] = write
                 continue
@@ -493,13 +497,39 @@ class _Patch:
         if live and others.count() + len(live) > MAX_REGIONS:
             raise Conflict("too_many_regions", f"An image has at most {MAX_REGIONS} regions.")
         if live and self.project.exclusive:
+            there = list(others.values_list("pk", "bbox", "category_id", "uuid"))
+            self._refuse_second(live, [(category, region) for *_, category, region in there])
             near = [
                 pk
-                for pk, bbox in others.values_list("pk", "bbox")
+                for pk, bbox, *_ in there
                 if any(_boxes_meet(bbox, region.bbox) for region in live)
             ]
             live += Region.objects.filter(pk__in=near)
             self._refuse_overlap(live)
+
+    def _refuse_second(self, live: list[Region], others: list[tuple[int, uuid.UUID]]) -> None:
+        """No second region where `Project.one_region` says so.
+
+        Where there are two already, since the category was of things before, both stay and change.
+        """
+        taken = dict(others)
+        for region in sorted(live, key=self._is_new):
+            first = taken.setdefault(region.category_id, region.uuid)
+            if first == region.uuid or not self._is_new(region):
+                continue
+            if self.project.one_region(region.category):
+                raise ServiceError(
+                    409,
+                    "category_taken",
+                    f"{region.category.name} has the region {first} already.",
+                    f"writes[{self.touched[region.uuid]}].category",
+                    "In this project all pixels of it are one region: add them to that one.",
+                    {"region": str(region.uuid), "regions": [str(region.uuid), str(first)]},
+                )
+
+    def _is_new(self, region: Region) -> bool:
+        """Whether this patch gives the region its category."""
+        return self.had.get(region.uuid) != region.category_id
 
     def _refuse_overlap(self, regions: list[Region]) -> None:
         pair = rle.overlap([region.counts or "" for region in regions])

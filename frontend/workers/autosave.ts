@@ -62,6 +62,8 @@ const LONGEST_WAIT_MS = 1500;
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const MAX_WRITES = 500;
+/** Refusals of exclusive images, whose regions depend on each other. */
+const EXCLUSIVE = new Set(["overlap", "category_taken"]);
 
 /** A region as it was right after a gesture; its mask is still to be encoded. */
 interface Snapshot {
@@ -384,7 +386,7 @@ export class Autosave {
     if (status === 401) this.loginExpired = true;
     else if (status === 413 && batch.length > 1) this.limit = Math.ceil(batch.length / 2);
     else if (status === 412) this.stale(said, batch, dropped);
-    else if (said.code === "overlap") await this.overlapping(said, batch);
+    else if (EXCLUSIVE.has(said.code)) await this.overlapping(said, batch);
     else if (!this.blame(status, said, batch, dropped)) {
       this.failure = problemOf(said, null);
     }
@@ -420,7 +422,7 @@ export class Autosave {
     }
   }
 
-  /** The server's regions have pixels of ours: a conflict of those that it names. */
+  /** The server's regions have pixels or a category of ours: a conflict of those that it names. */
   private async overlapping(said: Refusal, batch: readonly Queued[]): Promise<void> {
     const server = (await this.fetchRegions()) ?? [];
     const named = batch.filter(({ stored }) => said.regions.includes(String(stored.target)));

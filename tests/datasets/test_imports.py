@@ -215,9 +215,16 @@ def test_unknown_formats_kinds_and_fields(send, coco, manager, state, fields, na
 # --- semantic and panoptic projects --------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("kind", "regions"), [("semantic", 2), ("panoptic", 3)])
-def test_overlaps_are_resolved_by_order(make_project, manager, coco, tmp_path, kind, regions):
+@pytest.mark.parametrize(
+    ("kind", "stuff", "regions"),
+    [("semantic", False, 2), ("panoptic", False, 3), ("panoptic", True, 2)],
+)
+def test_overlaps_are_resolved_by_order(
+    make_project, manager, coco, tmp_path, kind, stuff, regions
+):
+    """Regions of a category become one where an annotation has one only."""
     project = make_project(kind=kind)
+    project.categories.filter(name="car").update(is_thing=not stuff)
     ingest.add_image(manager, project, io.BytesIO(samples.png()), "0.png")
     box, apart = [0, 0, 20, 0, 20, 10, 0, 10], [30, 20, 38, 20, 38, 28, 30, 28]
     coco["images"] = coco["images"][:1]

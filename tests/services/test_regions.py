@@ -274,27 +274,74 @@ def exclusive(request, make_project, make_image, make_annotation, teammate) -> A
 
 
 def test_regions_that_share_a_pixel_are_refused_by_name(teammate, exclusive) -> None:
+    other = exclusive.project.categories.latest("id").pk
     one = upsert(exclusive, mask=mask(exclusive, 0, 0, 4, 4))
     apply_patch(teammate, exclusive, [one])
-    two = upsert(exclusive, mask=mask(exclusive, 3, 3, 2, 2))
+    two = upsert(exclusive, category=other, mask=mask(exclusive, 3, 3, 2, 2))
     error = refused(teammate, exclusive, two)
     assert (error.status, error.code, error.field) == (409, "overlap", "writes[0].mask")
     assert set(error.extra["regions"]) == {str(one.region), str(two.region)}
-    touching = upsert(exclusive, mask=mask(exclusive, 4, 0, 2, 6))
+    touching = upsert(exclusive, category=other, mask=mask(exclusive, 4, 0, 2, 6))
     assert apply_patch(teammate, exclusive, [touching]).regions[0].area == 12
 
 
 def test_pixels_move_between_regions_in_one_patch(teammate, exclusive) -> None:
+    other = exclusive.project.categories.latest("id").pk
     one = upsert(exclusive, mask=mask(exclusive, 0, 0, 4, 6))
-    two = upsert(exclusive, mask=mask(exclusive, 4, 0, 4, 6))
+    two = upsert(exclusive, category=other, mask=mask(exclusive, 4, 0, 4, 6))
     apply_patch(teammate, exclusive, [one, two])
     more = upsert(exclusive, 1, region=one.region, mask=mask(exclusive, 0, 0, 6, 6))
     assert refused(teammate, exclusive, more).code == "overlap"
-    less = upsert(exclusive, 1, region=two.region, mask=mask(exclusive, 6, 0, 2, 6))
+    less = upsert(exclusive, 1, region=two.region, category=other, mask=mask(exclusive, 6, 0, 2, 6))
     apply_patch(teammate, exclusive, [more, less])
     gone = Delete(less.region, 2, uuid.uuid4())
     all_of_it = upsert(exclusive, 2, region=one.region, mask=mask(exclusive, 0, 0, 8, 6))
     apply_patch(teammate, exclusive, [all_of_it, gone])
+
+
+def test_a_category_has_one_region_where_things_are_not_told_apart(teammate, exclusive) -> None:
+    """In semantic projects every category, in panoptic ones stuff. Places change in one patch."""
+    semantic = exclusive.project.kind == "semantic"
+    road = exclusive.project.categories.latest("id")
+    exclusive.project.categories.filter(pk=road.pk).update(is_thing=False)
+    cars = [upsert(exclusive, mask=mask(exclusive, x, 0, 1, 6)) for x in (0, 1)]
+    roads = [upsert(exclusive, category=road.pk, mask=mask(exclusive, x, 0, 1, 6)) for x in (2, 3)]
+    error = refused(teammate, exclusive, *roads)
+    assert (error.status, error.code, error.field) == (409, "category_taken", "writes[1].category")
+    assert error.extra["regions"] == [str(roads[1].region), str(roads[0].region)]
+    apply_patch(teammate, exclusive, [cars[0], roads[0]])
+    assert refused(teammate, exclusive, roads[1]).code == "category_taken"
+    if semantic:
+        assert refused(teammate, exclusive, cars[1]).code == "category_taken"
+    else:
+        apply_patch(teammate, exclusive, [cars[1]])
+    turned = upsert(
+        exclusive, 1, region=cars[0].region, category=road.pk, mask=mask(exclusive, 0, 0, 1, 6)
+    )
+    assert refused(teammate, exclusive, turned).code == "category_taken"
+    other = upsert(exclusive, 1, region=roads[0].region, mask=mask(exclusive, 2, 0, 1, 6))
+    apply_patch(teammate, exclusive, [turned, other])
+    gone = Delete(turned.region, 2, uuid.uuid4())
+    apply_patch(teammate, exclusive, [gone, roads[1]])
+    back = upsert(
+        exclusive, 3, region=turned.region, category=road.pk, mask=mask(exclusive, 0, 0, 1, 6)
+    )
+    assert refused(teammate, exclusive, back).code == "category_taken"
+
+
+def test_two_regions_of_what_became_stuff_are_saved_on(teammate, exclusive) -> None:
+    car = exclusive.project.categories.earliest("id")
+    project = exclusive.project
+    type(project).objects.filter(pk=project.pk).update(kind="panoptic")
+    writes = [upsert(exclusive, mask=mask(exclusive, x, 0, 1, 6)) for x in (0, 1, 2)]
+    apply_patch(teammate, fresh(exclusive), writes[:2])
+    project.categories.filter(pk=car.pk).update(is_thing=False)
+    wider = [
+        upsert(exclusive, 1, region=one.region, mask=mask(exclusive, 3 + 2 * place, 0, 2, 6))
+        for place, one in enumerate(writes[:2])
+    ]
+    apply_patch(teammate, fresh(exclusive), wider)
+    assert refused(teammate, fresh(exclusive), writes[2]).code == "category_taken"
 
 
 def test_every_region_is_a_mask(teammate, exclusive) -> None:
