@@ -11,7 +11,7 @@ import type { Editor } from "./editor";
 import { History, LookingBack } from "./History";
 import { KeysDialog } from "./KeysDialog";
 import { bound } from "./keymap";
-import { inField, keysOf } from "./keys";
+import { inField, keysOf, leaveField } from "./keys";
 import { Minimap } from "./Minimap";
 import { Operations } from "./Operations";
 import { Proposals } from "./Proposals";
@@ -51,8 +51,10 @@ export function App({ editor }: { editor: Editor }) {
     const down = (event: KeyboardEvent) => {
       if (editor.dialog.value || event.defaultPrevented) return;
       const keys = keysOf(event);
-      if (inField(event) && !(event.ctrlKey || event.metaKey)) return;
-      if (inField(event) && !["Ctrl+K", "Ctrl+S", "Ctrl+Enter"].includes(keys)) return;
+      if (inField(event)) {
+        if (!["Ctrl+K", "Ctrl+S", "Ctrl+Enter"].includes(keys)) return;
+        leaveField();
+      }
       if (keys === "Space" && !onControl(event)) {
         editor.holdPan(true);
         event.preventDefault();

@@ -18,7 +18,7 @@ import { Comparison } from "./comparison";
 import { DeepValues, type Window, type WindowInfo } from "./deep";
 import { Engine } from "./engine";
 import { Holding } from "./holding";
-import { hotkeyOf } from "./keys";
+import { hotkeyOf, leaveField } from "./keys";
 import { stillMarks } from "./marks";
 import { Personal } from "./personal";
 import { Picture } from "./picture";
@@ -207,6 +207,7 @@ export class Editor {
   }
 
   async open(image: number, annotation: number | null): Promise<void> {
+    leaveField();
     this.ticket += 1;
     const { ticket } = this;
     this.close();

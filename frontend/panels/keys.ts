@@ -23,3 +23,8 @@ export function inField(event: KeyboardEvent): boolean {
 export function hotkeyOf(hotkey: string, index: number): string {
   return hotkey || (index < 9 ? String(index + 1) : "");
 }
+
+/** Ends the typing in a field, which stores what is there: a field that goes away says nothing. */
+export function leaveField(): void {
+  if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+}

@@ -55,6 +55,18 @@ def test_attributes_are_typed_undone_and_asked_for(work: Work, page: Page) -> No
     page.keyboard.press("Control+z")
     wait_until_saved(page)
     assert work.regions()[0]["attributes"] == {"colour": "red", "doors": 4}
+    doors.fill("5")
+    page.keyboard.press("Control+s")
+    wait_until_saved(page)
+    assert work.regions()[0]["attributes"]["doors"] == 5
+    page.locator(".stage").focus()
+    page.keyboard.press("v")
+    sheet = Picture.fitted(page, WIDTH, HEIGHT)
+    doors.fill("6")
+    sheet.click((300, 220))  # nothing is selected any more
+    expect(doors).to_have_count(0)
+    wait_until_saved(page)
+    assert work.regions()[0]["attributes"]["doors"] == 6
 
 
 NAMELESS = """() => [...document.querySelectorAll("button, input, select, textarea, a[href]")]

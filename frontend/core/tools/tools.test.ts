@@ -177,11 +177,12 @@ describe("brush", () => {
   test("paints only on unlabeled pixels, and not over locked categories, when told so", () => {
     const bench = new Bench("brush");
     bench.click(50, 50);
+    const { area } = bench.doc.regions[0]!;
     bench.view.set({ categoryId: 2, onlyUnlabeled: true });
     bench.click(55, 50);
     const [first, second] = bench.doc.regions;
-    expect(first!.area).toBe(second!.area + bench.doc.mask(first!.uuid).area() - second!.area);
-    const area = first!.area;
+    expect(first!.area).toBe(area);
+    expect(second!.area).toBeLessThan(area);
     bench.view.set({ onlyUnlabeled: false, lockedCategories: new Set([1]) });
     bench.click(52, 50);
     expect(bench.doc.region(first!.uuid)!.area).toBe(area);
@@ -430,6 +431,30 @@ describe("rectangle, lasso, bucket, wand", () => {
       ALT,
     );
     expect(bench.doc.regions[0]!.area).toBe(800);
+  });
+
+  test("a lasso replaces one category by another in what it circles, and nothing else", () => {
+    const bench = new Bench("rectangle");
+    for (const [categoryId, x] of [
+      [1, 20],
+      [2, 60],
+    ] as const) {
+      bench.view.set({ categoryId });
+      bench.drag([
+        [x, 20],
+        [x + 40, 60],
+      ]);
+    }
+    bench.take("lasso");
+    bench.view.set({ categoryId: 3, onlyOver: 2 });
+    bench.drag([
+      [10, 10],
+      [80, 10],
+      [80, 100],
+      [10, 100],
+    ]);
+    expect([1, 2, 3].map((id) => bench.doc.only(id)!.area)).toEqual([1600, 800, 800]);
+    checkDocument(bench.doc);
   });
 
   test("the bucket fills an enclosed area and nothing else", () => {
