@@ -26,13 +26,15 @@ fresh() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 
 hash_of() { find "$@" -type f 2>/dev/null | LC_ALL=C sort | tr '\n' '\0' | xargs -0 cksum | cksum; }
 
-# locked COMMAND…: one at a time, where two scripts set up the same folder. (macOS has no flock.)
+# locked WHAT COMMAND…: one at a time, where two scripts set up the same. (macOS has no flock.)
 locked() {
+  local what=$1
+  shift
   mkdir -p .cache
   (
     command -v flock >/dev/null && flock 9
     "$@"
-  ) 9>.cache/lock
+  ) 9>".cache/lock-$what"
 }
 
 # Sets PYTHON to a Python of 3.11 or newer. PYTHON in the environment goes first.
@@ -71,7 +73,7 @@ requirements_of() {
 }
 
 # setup_python base|dev: .venv with what requirements/<name>.txt names.
-setup_python() { locked install_python "$1"; }
+setup_python() { locked python install_python "$1"; }
 install_python() {
   local stamp=.venv/.installed-$1 hash size
   hash=$(requirements_of "$1")
@@ -94,7 +96,7 @@ install_python() {
   requirements_of base >.venv/.installed-base
 }
 
-setup_node() { locked install_node; }
+setup_node() { locked node install_node; }
 install_node() {
   local hash
   hash=$(hash_of package.json package-lock.json)
@@ -107,7 +109,7 @@ install_node() {
   printf '%s' "$hash" >node_modules/.installed
 }
 
-setup_frontend() { locked build_frontend; }
+setup_frontend() { locked node build_frontend; }
 build_frontend() {
   local hash stamp=.cache/frontend
   hash=$(hash_of package-lock.json vite.config.ts $(find frontend -mindepth 1 -maxdepth 1 ! -name dist))
