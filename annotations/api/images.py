@@ -23,7 +23,7 @@ from annotations.api.uploads import UploadView, full_name
 from annotations.errors import NotFound, ServiceError
 from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
-from annotations.services import ingest, references
+from annotations.services import frames, ingest, references
 from annotations.services.files import plain_name, tile_folder, tile_grid
 from annotations.services.uploads import upload_files
 
@@ -117,7 +117,7 @@ class Images(UploadView):
         project = find(Project.objects.all(), request.user, pk=pk)
         uploads, data = self.form(request, "files", {"allow_partial", "every", "seconds"})
         allow_partial = self.flag(data, "allow_partial")
-        sampling = ingest.sampling_of(data)
+        sampling = frames.sampling_of(data)
         results: list[dict[str, Any]] = []
         jobs: list[Job] = []
         failed: ServiceError | None = None

@@ -12,7 +12,7 @@ from annotations.errors import ServiceError
 from annotations.models import Project
 from annotations.models.projects import Role
 from annotations.pages.base import page, person, project_context
-from annotations.services import ingest
+from annotations.services import frames, ingest
 from annotations.services.uploads import Outcome, upload_files
 
 
@@ -40,7 +40,7 @@ def _take(request: HttpRequest, project: Project) -> Iterator[dict[str, Any]]:
             person(request),
             project,
             uploads,
-            sampling=ingest.sampling_of(_frames(request.POST.dict())),
+            sampling=frames.sampling_of(_frames(request.POST.dict())),
             allow_partial=request.POST.get("allow_partial") == "true",
         )
         for name, took in outcomes:

@@ -7,13 +7,12 @@ the spool; rows are written and files moved into the storage in one transaction.
 """
 
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db import IntegrityError, transaction
 
 from annotations.access import require
@@ -22,27 +21,15 @@ from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, JPEG, VIDEOS, ZIP, FileType, sniff
 from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
-from annotations.services import audit, facts, files, jobs, references, zips
+from annotations.services import audit, facts, files, jobs, references
+from annotations.services.frames import PER_SECOND, Sampling
 
-SMALL_ZIP_ENTRIES = 200
-SMALL_ZIP_BYTES = 200 * 2**20
 MAX_LISTED = 1000
 BATCH = 400
 
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """Which frames of a video: every so manieth one, or where that is 0 one in so many seconds."""
-
-    every: int = 0
-    seconds: float = 1.0
-
-
-PER_SECOND = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,39 +112,10 @@ def add_image(user, project: Project, source: files.Readable, name: str) -> Imag
             with files.placing() as placed:
                 return place(project, [prepared], placed)[0]
 
-    stored = _twice(attempt)
+    stored = twice(attempt)
     if not stored.created:
         raise duplicate(files.clean_name(name), stored.image)
     return stored.image
-
-
-def upload_file(
-    user,
-    project: Project,
-    source: files.Readable,
-    name: str,
-    *,
-    sampling: Sampling = PER_SECOND,
-    allow_partial: bool = False,
-) -> FilesResult | Job:
-    """Take a picture, a file of several, a video or a zip: at once, or as a job when it takes long.
-
-    Managers only. ServiceError as in `add_files` and `add_zip`.
-    """
-    source.seek(0)
-    kind = sniff(source.read(HEAD_BYTES))
-    source.seek(0)
-    if kind is ZIP:
-        return upload_zip(user, project, source, name, allow_partial=allow_partial)
-    require(user, project, Role.MANAGER)
-    refuse_archived(project)
-
-    def attempt() -> FilesResult | Job:
-        source.seek(0)
-        with files.scratch() as folder:
-            return store(user, project, spool(source, name, folder), sampling)
-
-    return _twice(attempt)
 
 
 def store(
@@ -173,7 +131,7 @@ def store(
         return _add(project, found, lambda result: None)
     except pool.TakesLong:
         params = {"every": sampling.every, "seconds": sampling.seconds}
-        return _enqueue(project, user, spooled.path, spooled.name, params)
+        return enqueue(project, user, spooled.path, spooled.name, params)
 
 
 def decode_at_once(file: Spooled, sampling: Sampling) -> list[pool.Decoded]:
@@ -204,7 +162,7 @@ def add_files(
                 progress(len(prepared), one.decoded.total if one.decoded else len(prepared))
             return _add(project, prepared, ended)
 
-    return _twice(attempt)
+    return twice(attempt)
 
 
 def add_reference(project: Project, reference: str, name: str) -> FilesResult:
@@ -224,7 +182,7 @@ def add_reference(project: Project, reference: str, name: str) -> FilesResult:
                 )  # fmt: skip
             return _add(project, list(pictures(spooled)), lambda result: None)
 
-    return _twice(attempt)
+    return twice(attempt)
 
 
 def _add(
@@ -243,27 +201,7 @@ def _add(
     return result
 
 
-def sampling_of(data: Mapping[str, str]) -> Sampling:
-    """The frames that an upload form asks for: `every` or `seconds`, not both. ServiceError 400."""
-    every, seconds = data.get("every", ""), data.get("seconds", "")
-    if every and seconds:
-        raise ServiceError(400, "invalid", "Give every or seconds, not both.", field="seconds")
-    if not every and not seconds:
-        return PER_SECOND
-    if every:
-        if not (every.isascii() and every.isdigit() and 1 <= len(every) <= 9 and int(every)):
-            raise ServiceError(400, "invalid", "This is a whole number from 1.", field="every")
-        return Sampling(every=int(every))
-    try:
-        value = float(seconds)
-    except ValueError:
-        value = 0.0
-    if not 0.001 <= value <= 86_400:
-        raise ServiceError(400, "invalid", "This is a number from 0.001 to 86400.", field="seconds")
-    return Sampling(seconds=value)
-
-
-def _twice(attempt: Callable[[], Result]) -> Result:
+def twice(attempt: Callable[[], Result]) -> Result:
     """Once more when somebody stored or removed the same content in this very moment."""
     try:
         return attempt()
@@ -481,121 +419,7 @@ def delete_image(user, image: Image) -> None:
     files.collect(StoredFile.objects.filter(pk=image.file_id))
 
 
-# --- zips ---------------------------------------------------------------------------------------
-
-
-def add_zip(
-    project: Project,
-    path: Path,
-    *,
-    allow_partial: bool = False,
-    at_once: bool = False,
-    progress: Progress = lambda done, total: None,
-    ended: Callable[[FilesResult], None] = lambda result: None,
-) -> FilesResult:
-    """Store the images of a zip, all or none; with `allow_partial`, those that are good.
-
-    Folders inside the zip stay part of the names. Files that are not images and do not claim to be
-    are skipped; content that the project has is not stored again. `ended` is called inside the
-    transaction. ServiceError 422 with the bad entries under `bad`; `pool.TakesLong` only `at_once`.
-    """
-    return _twice(lambda: _add_zip(project, path, allow_partial, at_once, progress, ended))
-
-
-def _add_zip(
-    project: Project,
-    path: Path,
-    allow_partial: bool,
-    at_once: bool,
-    progress: Progress,
-    ended: Callable[[FilesResult], None],
-) -> FilesResult:
-    images = image_entries(zips.check(path))
-    result = FilesResult(skipped=images.skipped)
-    with files.scratch() as folder, zips.opened(path) as archive:
-        prepared = []
-        for number, entry in enumerate(images.entries):
-            progress(number, len(images.entries))
-            try:
-                with zips.reading(archive, entry.name) as source:
-                    file = spool(source, entry.name, folder)
-                if file.bytes != entry.size:
-                    raise zips.damaged(entry.name)
-                prepared += list(pictures(file, at_once=at_once))
-            except ServiceError as error:
-                if error.status == 507:
-                    raise
-                result.bad.append({"name": entry.name, **error.body})
-        if result.bad and not (allow_partial and prepared):
-            raise bad_entries(result.bad, len(images.entries))
-        progress(len(images.entries), len(images.entries))
-        with files.placing() as placed:
-            for item, stored in zip(prepared, place(project, prepared, placed), strict=True):
-                if stored.created:
-                    result.added.append(stored.image)
-                else:
-                    result.known.append(item.name)
-            ended(result)
-    return result
-
-
-@dataclass(frozen=True, slots=True)
-class ImageEntries:
-    entries: list[zips.Entry]
-    skipped: list[str]
-
-
-def image_entries(entries: list[zips.Entry]) -> ImageEntries:
-    """What of a zip's files is or claims to be an image. ServiceError 422 where nothing does."""
-    images = [entry for entry in entries if entry.is_image or entry.claims_image]
-    if not images:
-        raise zips.refuse("There are no images in the zip.")
-    skipped = [entry.name for entry in entries if not (entry.is_image or entry.claims_image)]
-    return ImageEntries(images, skipped)
-
-
-def bad_entries(bad: list[dict[str, Any]], total: int) -> ServiceError:
-    first = bad[0]
-    return ServiceError(
-        422,
-        "bad_entries",
-        f"{len(bad)} of {total} images in the zip cannot be taken. The first: {first['detail']}",
-        field=first["name"],
-        hint="Nothing was stored. Take the others alone by allowing a part of the zip.",
-        extra={"bad": bad[:MAX_LISTED]},
-    )
-
-
-def upload_zip(
-    user, project: Project, source: files.Readable, name: str, *, allow_partial: bool = False
-) -> FilesResult | Job:
-    """Take a zip of images: a small one at once, a large one as a job. Managers only.
-
-    ServiceError 413, 422 (see `add_zip`), 409 (the project has all of it) or 507.
-    """
-    require(user, project, Role.MANAGER)
-    refuse_archived(project)
-    name = files.clean_name(name)
-    with files.scratch() as folder:
-        path = folder / "upload.zip"
-        files.receive(source, path, settings.MAX_UPLOAD_BYTES, name)
-        entries = image_entries(zips.check(path)).entries
-        size = sum(entry.size for entry in entries)
-        params = {"allow_partial": allow_partial}
-        if len(entries) > SMALL_ZIP_ENTRIES or size > SMALL_ZIP_BYTES:
-            return _enqueue(project, user, path, name, params)
-        try:
-            result = add_zip(project, path, allow_partial=allow_partial, at_once=True)
-        except pool.TakesLong:
-            return _enqueue(project, user, path, name, params)
-    if not result.added:
-        raise ServiceError(
-            409, "duplicate", f"All images of “{name}” are already in this project.", field=name
-        )
-    return result
-
-
-def _enqueue(project: Project, user, path: Path, name: str, params: dict[str, Any]) -> Job:
+def enqueue(project: Project, user, path: Path, name: str, params: dict[str, Any]) -> Job:
     upload = f"uploads/{uuid.uuid4().hex}"
     with files.placing() as placed:
         placed.put(upload, path)
@@ -605,28 +429,3 @@ def _enqueue(project: Project, user, path: Path, name: str, params: dict[str, An
             user=user,
             params={"upload": upload, "name": name, **params},
         )
-
-
-def run_ingest(run: jobs.JobRun) -> None:
-    """The handler of an `ingest` job."""
-    params, project = run.job.params, run.job.project
-
-    def progress(done: int, total: int) -> None:
-        run.progress(done, total, "Reading the images")
-
-    def ended(result: FilesResult) -> None:
-        run.finish(result.as_dict(), f"{len(result.added)} images added")
-
-    with files.scratch() as folder:
-        upload = files.job_upload(run.job, folder)
-        if "allow_partial" in params:
-            partial = params["allow_partial"]
-            add_zip(project, upload, allow_partial=partial, progress=progress, ended=ended)
-        else:
-            sampling = Sampling(params["every"], params["seconds"])
-            with upload.open("rb") as source:
-                add_files(
-                    project, source, params["name"],
-                    sampling=sampling, progress=progress, ended=ended,
-                )  # fmt: skip
-    default_storage.delete(params["upload"])

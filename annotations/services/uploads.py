@@ -1,23 +1,54 @@
-"""The files of one request: decoded side by side, stored one after another, in their order."""
+"""Uploads of any kind: at once, side by side, or by a worker where they take long."""
 
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+from django.core.files.storage import default_storage
 from django.db import IntegrityError
 
 from annotations.access import require
 from annotations.errors import ServiceError
 from annotations.imaging import pool
-from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
+from annotations.imaging.sniff import HEAD_BYTES, VIDEOS, ZIP, sniff
 from annotations.models import Job, Project, StoredFile
 from annotations.models.projects import Role
-from annotations.services import files, ingest
+from annotations.services import files, ingest, ingest_zips, jobs
+from annotations.services.frames import PER_SECOND, Sampling
 
 Upload = tuple[files.Readable, str]
 Outcome = ingest.FilesResult | Job | ServiceError
-"""What became of a file, as `ingest.upload_file` says it, or why it was refused."""
+"""What became of a file, as `upload_file` says it, or why it was refused."""
+
+
+def upload_file(
+    user,
+    project: Project,
+    source: files.Readable,
+    name: str,
+    *,
+    sampling: Sampling = PER_SECOND,
+    allow_partial: bool = False,
+) -> ingest.FilesResult | Job:
+    """Take a picture, a file of several, a video or a zip: at once, or as a job when it takes long.
+
+    Managers only. ServiceError as in `ingest.add_files` and `ingest_zips.add_zip`.
+    """
+    source.seek(0)
+    kind = sniff(source.read(HEAD_BYTES))
+    source.seek(0)
+    if kind is ZIP:
+        return ingest_zips.upload_zip(user, project, source, name, allow_partial=allow_partial)
+    require(user, project, Role.MANAGER)
+    ingest.refuse_archived(project)
+
+    def attempt() -> ingest.FilesResult | Job:
+        source.seek(0)
+        with files.scratch() as folder:
+            return ingest.store(user, project, ingest.spool(source, name, folder), sampling)
+
+    return ingest.twice(attempt)
 
 
 def upload_files(
@@ -25,7 +56,7 @@ def upload_files(
     project: Project,
     uploads: Iterable[Upload],
     *,
-    sampling: ingest.Sampling = ingest.PER_SECOND,
+    sampling: Sampling = PER_SECOND,
     allow_partial: bool = False,
 ) -> Iterator[tuple[str, Outcome]]:
     """The name of each file and its outcome; each stands alone. Managers only.
@@ -39,7 +70,7 @@ def upload_files(
 
     def alone(source: files.Readable, name: str) -> Outcome:
         return _or_error(
-            lambda: ingest.upload_file(
+            lambda: upload_file(
                 user, project, source, name, sampling=sampling, allow_partial=allow_partial
             )
         )
@@ -48,7 +79,7 @@ def upload_files(
         source.seek(0)
         kind = sniff(source.read(HEAD_BYTES))
         source.seek(0)
-        if kind is ZIP or kind in ingest.VIDEOS:
+        if kind is ZIP or kind in VIDEOS:
             return lambda: alone(source, name)
         try:
             with files.space():
@@ -86,3 +117,30 @@ def _or_error(attempt: Callable[[], Outcome]) -> Outcome:
         return attempt()
     except ServiceError as error:
         return error
+
+
+def run_ingest(run: jobs.JobRun) -> None:
+    """The handler of an `ingest` job."""
+    params, project = run.job.params, run.job.project
+
+    def progress(done: int, total: int) -> None:
+        run.progress(done, total, "Reading the images")
+
+    def ended(result: ingest.FilesResult) -> None:
+        run.finish(result.as_dict(), f"{len(result.added)} images added")
+
+    with files.scratch() as folder:
+        upload = files.job_upload(run.job, folder)
+        if "allow_partial" in params:
+            partial = params["allow_partial"]
+            ingest_zips.add_zip(
+                project, upload, allow_partial=partial, progress=progress, ended=ended
+            )
+        else:
+            sampling = Sampling(params["every"], params["seconds"])
+            with upload.open("rb") as source:
+                ingest.add_files(
+                    project, source, params["name"],
+                    sampling=sampling, progress=progress, ended=ended,
+                )  # fmt: skip
+    default_storage.delete(params["upload"])

@@ -7,17 +7,17 @@ from annotations.services import (
     exports,
     facts,
     imports,
-    ingest,
     jobs,
     releases,
     suspects,
+    uploads,
     webhooks,
 )
 
 
 @shared_task
 def run_ingest(job_id: int) -> None:
-    jobs.run(job_id, ingest.run_ingest)
+    jobs.run(job_id, uploads.run_ingest)
 
 
 @shared_task

@@ -10,7 +10,7 @@ from django.core.files.storage import default_storage
 from PIL import Image as Pillow
 
 from annotations.models import Image, StoredFile
-from annotations.services import ingest, jobs
+from annotations.services import ingest, jobs, uploads
 from tests.ingest import samples
 
 
@@ -95,7 +95,7 @@ def test_many_pages_are_a_job(upload, manager, monkeypatch):
     assert response.status_code == 202, response.json()
     [job] = response.json()["jobs"]
     assert not Image.objects.exists()
-    done = jobs.run(job["id"], ingest.run_ingest)
+    done = jobs.run(job["id"], uploads.run_ingest)
     assert done
     assert (done.state, done.result["added"], done.total) == ("done", 25, 25)
     assert Image.objects.count() == 25

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from annotations.models import Image, Job, StoredFile
-from annotations.services import files, ingest, jobs
+from annotations.services import files, ingest, jobs, uploads
 from tests.ingest import samples
 
 
@@ -72,7 +72,7 @@ def test_uploads_and_exports_without_a_job_go_after_a_week(project, manager, set
     assert left() == ["exports/used.zip", "uploads/young"]
     Job.objects.filter(pk=job.pk).update(state="failed")
     again = jobs.retry(Job.objects.get(pk=job.pk))
-    failed = jobs.run(again.pk, ingest.run_ingest)
+    failed = jobs.run(again.pk, uploads.run_ingest)
     assert failed
     assert failed.error
     assert failed.error["code"] == "upload_gone"

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from annotations.imaging import pool
 from annotations.models import Image
-from annotations.services import files, ingest, jobs
+from annotations.services import files, ingest, jobs, uploads
 from tests.ingest import samples
 
 WIDE, HIGH = 8000, 5001
@@ -28,7 +28,7 @@ def image(upload, manager, monkeypatch) -> Image:
     monkeypatch.setattr(jobs, "wake", lambda job: None)
     response = upload(manager, {"map.tif": large(compression="tiff_deflate")})
     assert response.status_code == 202, response.json()
-    done = jobs.run(response.json()["jobs"][0]["id"], ingest.run_ingest)
+    done = jobs.run(response.json()["jobs"][0]["id"], uploads.run_ingest)
     assert done
     assert done.state == "done", done.error
     return Image.objects.get()

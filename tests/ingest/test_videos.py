@@ -8,7 +8,7 @@ from django.core.files.storage import default_storage
 from PIL import Image as Pillow
 
 from annotations.models import Image
-from annotations.services import ingest, jobs
+from annotations.services import jobs, uploads
 
 av = pytest.importorskip("av")
 
@@ -34,7 +34,7 @@ def run(upload, manager, monkeypatch):
     def do(data: bytes, **fields: str):
         response = upload(manager, {"clip.mp4": data}, **fields)
         assert response.status_code == 202, response.json()
-        return jobs.run(response.json()["jobs"][0]["id"], ingest.run_ingest)
+        return jobs.run(response.json()["jobs"][0]["id"], uploads.run_ingest)
 
     return do
 
@@ -90,7 +90,7 @@ def test_cancelling_stops_between_frames(upload, manager, monkeypatch):
         progress(self, done, *rest)
 
     monkeypatch.setattr(jobs.JobRun, "progress", cancel_at_the_third)
-    stopped = jobs.run(job["id"], ingest.run_ingest)
+    stopped = jobs.run(job["id"], uploads.run_ingest)
     assert stopped
     assert (stopped.state, seen) == ("cancelled", [1, 2, 3])
     assert not Image.objects.exists()

@@ -8,7 +8,7 @@ import zipfile
 import pytest
 
 from annotations.models import Image, Job
-from annotations.services import ingest, jobs, zips
+from annotations.services import ingest, ingest_zips, jobs, uploads, zips
 from tests.ingest import samples
 
 GOOD = {"a.png": samples.png(1), "sub/b.jpg": samples.jpeg(2)}
@@ -156,29 +156,29 @@ def test_a_full_disk_half_way_leaves_nothing(upload, manager, state, monkeypatch
 
 @pytest.mark.django_db(transaction=True)
 def test_a_large_zip_is_a_job(upload, manager, state, monkeypatch):
-    monkeypatch.setattr(ingest, "SMALL_ZIP_ENTRIES", 1)
+    monkeypatch.setattr(ingest_zips, "SMALL_ZIP_ENTRIES", 1)
     monkeypatch.setattr(jobs, "wake", lambda job: None)
     response = upload(manager, {"set.zip": samples.zipped(GOOD)})
     assert response.status_code == 202, response.json()
     [job] = response.json()["jobs"]
     assert (job["kind"], job["state"]) == ("ingest", "queued")
     assert not Image.objects.exists()
-    done = jobs.run(job["id"], ingest.run_ingest)
+    done = jobs.run(job["id"], uploads.run_ingest)
     assert done
     assert (done.state, done.done, done.total) == ("done", 2, 2)
     assert done.result["added"] == 2
-    assert jobs.run(job["id"], ingest.run_ingest) is None
+    assert jobs.run(job["id"], uploads.run_ingest) is None
     assert Image.objects.count() == 2
     assert not [path for path in state()[3] if "uploads" in path.parts]
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_large_zip_with_a_bad_image_fails_as_a_whole(upload, manager, monkeypatch):
-    monkeypatch.setattr(ingest, "SMALL_ZIP_ENTRIES", 1)
+    monkeypatch.setattr(ingest_zips, "SMALL_ZIP_ENTRIES", 1)
     monkeypatch.setattr(jobs, "wake", lambda job: None)
     data = samples.zipped(GOOD | {"bad.png": samples.DAMAGED["no-idat"]})
     [job] = upload(manager, {"set.zip": data}).json()["jobs"]
-    failed = jobs.run(job["id"], ingest.run_ingest)
+    failed = jobs.run(job["id"], uploads.run_ingest)
     assert failed
     assert failed.error
     assert failed.state == "failed"

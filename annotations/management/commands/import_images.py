@@ -15,7 +15,7 @@ from annotations.imaging.sniff import HEAD_BYTES, ZIP, sniff
 from annotations.management.cli import counted, existing_project, person, plain
 from annotations.models import Project
 from annotations.models.projects import Role
-from annotations.services import ingest, references, zips
+from annotations.services import frames, ingest, ingest_zips, references, zips
 
 IMAGE_ENDINGS = (*zips.IMAGE_ENDINGS, ".nii.gz")
 OTHER_ENDINGS = (".zip", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi")
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             require(user, project, Role.MANAGER)
             ingest.refuse_archived(project)
             asked = {key: str(options[key] or "") for key in ("every", "seconds")}
-            sampling = ingest.sampling_of(asked)
+            sampling = frames.sampling_of(asked)
         except ServiceError as error:
             raise plain(error)
         if options["reference"]:
@@ -100,7 +100,7 @@ def _references(place: str) -> list[tuple[str, str]]:
 
 
 def _add(
-    project: Project, sampling: ingest.Sampling, path: Path | str, name: str
+    project: Project, sampling: frames.Sampling, path: Path | str, name: str
 ) -> tuple[int, int] | str:
     """(added, known) of one file, zip or reference, or why it was refused."""
     try:
@@ -109,7 +109,7 @@ def _add(
             return len(result.added), len(result.known)
         with path.open("rb") as source:
             if sniff(source.read(HEAD_BYTES)) is ZIP:
-                result = ingest.add_zip(project, path)
+                result = ingest_zips.add_zip(project, path)
             else:
                 result = ingest.add_files(project, source, name, sampling=sampling)
             return len(result.added), len(result.known)
