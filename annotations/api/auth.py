@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from annotations.api.authentication import SessionAuthentication
-from annotations.api.base import View, endpoint
+from annotations.api.base import ErrorSerializer, View, endpoint
 from annotations.api.pagination import PageQuery, page_of
 from annotations.api.serializers import (
     LoginSerializer,
@@ -67,7 +67,9 @@ class Login(View):
     permission_classes = [AllowAny]
     authentication_classes = [SessionAuthentication]
 
-    @endpoint(body=LoginSerializer, replies=MeSerializer, public=True)
+    @endpoint(
+        body=LoginSerializer, replies=MeSerializer, public=True, errors={403: ErrorSerializer}
+    )
     def post(self, request: Request) -> Response:
         """Begins a session. Needs the CSRF token, as every unsafe request with cookies does."""
         SessionAuthentication().enforce_csrf(request)

@@ -3,12 +3,13 @@
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
+from knox.models import AuthToken
 from rest_framework import serializers
 
 from annotations import attributes as typed
 from annotations.api.base import StrictSerializer
 from annotations.api.pagination import PageQuery
-from annotations.models import Category, Image, Membership, Project, Scope, User
+from annotations.models import Category, Image, Membership, Project, Scope, TokenGrant, User
 from annotations.models.projects import Role
 
 MAX_GUIDELINES = 100_000
@@ -58,6 +59,11 @@ class TokenSerializer(serializers.Serializer):
     scope = serializers.ChoiceField(
         choices=Scope.choices, source="grant.scope", default=Scope.ADMIN
     )
+
+    def to_representation(self, token: AuthToken) -> dict[str, Any]:
+        if not hasattr(token, "grant"):
+            token.grant = TokenGrant(token=token)  # one without this row may do everything
+        return super().to_representation(token)
 
 
 class NewTokenSerializer(TokenSerializer):

@@ -18,7 +18,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client, override_settings
 from django.utils import timezone
-from knox.models import AuthToken
 
 from annotations.models import (
     Batch,
@@ -37,6 +36,7 @@ from annotations.models import (
 from annotations.selectors.exports import Rule
 from annotations.services import invitations, jobs, releases
 from annotations.services.files import tile_folder
+from annotations.services.people import create_token
 from inference.engines.base import Embedding
 from inference.models import ModelVersion, TrainingRun
 from inference.services import decoders, embeddings
@@ -213,7 +213,7 @@ def one_of_everything(people: dict[str, User], project: Project) -> dict[str, An
         "learned": learned.pk,
         "trained": trained.pk,
         "training": training.pk,
-        "token": AuthToken.objects.create(annotator)[0].token_key,
+        "token": create_token(annotator)[0].token_key,
         "uuid": uuid.uuid4(),
     }
 
