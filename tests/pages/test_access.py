@@ -1,13 +1,13 @@
 """Who may open which page and do what; and that looking changes nothing."""
 
 import pytest
-from django.apps import apps
 from django.urls import reverse
 
 from annotations.models import Job, Membership, User
 from annotations.selectors.exports import Rule
 from annotations.services import jobs, releases
 from tests.pages.routes import ACTIONS, PAGES, RANK
+from tests.rows import rows
 
 WHO = [*RANK, "stranger", "anonymous"]
 
@@ -40,15 +40,6 @@ def things(project, make_image, make_annotation, owner, teammate, reviewer):
         "preview": preview.pk,
         "member": project.memberships.get(user=teammate).pk,
         "other": other.pk,
-    }
-
-
-def rows() -> dict[str, list]:
-    """Everything in the database but sessions."""
-    return {
-        model._meta.label: list(model._default_manager.order_by("pk").values())
-        for model in apps.get_models()
-        if model._meta.label not in ("sessions.Session", "annotations.User")
     }
 
 

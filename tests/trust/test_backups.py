@@ -14,8 +14,9 @@ from django.core.management import call_command
 
 from annotations.services import backups
 from tests.live import Api, LiveApp, picture
+from tests.rows import rows
 from tests.servers import postgres, postgres_url
-from tests.trust.conftest import rows, stored_files
+from tests.trust.conftest import stored_files
 
 __all__ = ["postgres", "postgres_url"]
 
