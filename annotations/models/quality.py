@@ -109,7 +109,7 @@ class Day(models.Model):
 
 
 class WorkDay(Day):
-    """Sums of `WorkFact`."""
+    """Sums of `WorkFact`, and of its `RegionFact` whatever their category and model."""
 
     annotations = models.PositiveIntegerField()
     approved = models.PositiveIntegerField()
@@ -117,14 +117,29 @@ class WorkDay(Day):
     gold = models.PositiveIntegerField()
     regions = models.PositiveIntegerField()
     seconds = models.FloatField()
+    made = models.PositiveIntegerField(default=0, help_text="Regions, drawn or accepted.")
+    made_seconds = models.FloatField(default=0)
+    right = models.PositiveIntegerField(default=0)
+    wrong = models.PositiveIntegerField(default=0)
+    extra = models.PositiveIntegerField(default=0)
+    missing = models.PositiveIntegerField(default=0)
+    ious = models.FloatField(default=0, help_text="Of those that are right; so are the next two.")
+    dices = models.FloatField(default=0)
+    boundaries = models.FloatField(default=0)
 
     class Meta:
         indexes = [models.Index(fields=["project", "day"], name="work_day")]
 
 
 class RegionDay(Day):
-    """Sums of `RegionFact` by origin, categories and model; `ious` … are sums too."""
+    """Sums of `RegionFact` by origin, categories and model; `ious` … are sums too.
 
+    Rows without an annotator are the sums of all people: what most reports read.
+    """
+
+    annotator = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+"
+    )  # type: ignore[assignment]
     origin = models.CharField(max_length=8, choices=RegionFact.Origin.choices)
     gold = models.CharField(max_length=7, choices=RegionFact.Gold.choices, blank=True)
     category = models.ForeignKey(Category, models.CASCADE, null=True, related_name="+")
@@ -142,7 +157,9 @@ class RegionDay(Day):
     gold_boundaries = models.FloatField()
 
     class Meta:
-        indexes = [models.Index(fields=["project", "day"], name="region_day")]
+        indexes = [
+            models.Index(fields=["project", "annotator", "day"], name="region_day_by_person")
+        ]
 
 
 class PairFact(models.Model):

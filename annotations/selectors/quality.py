@@ -1,7 +1,8 @@
 """Reports on people's work, on models and on agreement.
 
 Each is a table: pages, CSV and API show it. All are sums of `WorkDay`, `RegionDay` and `PairFact`,
-so they cost the same whatever the images' size. Definitions: docs/quality.md.
+so they cost the same whatever the images' size. Only those of one person, or of each person in one
+category, read rows of people. Definitions: docs/quality.md.
 """
 
 from collections import defaultdict
@@ -132,7 +133,10 @@ def report(user, project: Project, name: str, wanted: Filter) -> Table:
 Made = tuple[list[Column], list[Row]]
 
 
-def _days(model: Any, project: Project, wanted: Filter) -> QuerySet[Any]:
+def _days(
+    model: Any, project: Project, wanted: Filter, *, by_person: bool = False
+) -> QuerySet[Any]:
+    """`by_person`: of `RegionDay` the rows of each person, not those of all people."""
     rows = model.objects.filter(project=project).order_by()
     if wanted.start:
         rows = rows.filter(day__gte=wanted.start)
@@ -142,6 +146,8 @@ def _days(model: Any, project: Project, wanted: Filter) -> QuerySet[Any]:
         rows = rows.filter(batch=wanted.batch)
     if wanted.person and model is not PairFact:
         rows = rows.filter(annotator=wanted.person)
+    elif model is RegionDay:
+        rows = rows.filter(annotator__isnull=not by_person)
     if wanted.person and model is PairFact:
         rows = rows.filter(Q(first=wanted.person) | Q(second=wanted.person))
     if wanted.category and model is RegionDay:
@@ -152,15 +158,17 @@ def _days(model: Any, project: Project, wanted: Filter) -> QuerySet[Any]:
 # --- work and gold --------------------------------------------------------------------------------
 
 MADE = Q(origin__in=[Origin.DRAWN, Origin.ACCEPTED, Origin.EDITED])
-SCORED = {
-    "right": Sum("count", filter=Q(gold=Gold.RIGHT), default=0),
-    "wrong": Sum("count", filter=Q(gold=Gold.WRONG), default=0),
-    "extra": Sum("count", filter=Q(gold=Gold.EXTRA), default=0),
-    "missing": Sum("count", filter=Q(gold=Gold.MISSING), default=0),
-    "iou_sum": Sum("gold_ious", filter=Q(gold=Gold.RIGHT), default=0.0),
-    "dice_sum": Sum("gold_dices", filter=Q(gold=Gold.RIGHT), default=0.0),
-    "boundary_sum": Sum("gold_boundaries", filter=Q(gold=Gold.RIGHT), default=0.0),
+RIGHT = Q(gold=Gold.RIGHT)
+REGION_SUMS: Row = {
+    "made": Sum("count", filter=MADE, default=0),
+    "made_seconds": Sum("seconds", filter=MADE, default=0.0),
+    **{verdict: Sum("count", filter=Q(gold=verdict), default=0) for verdict in Gold.values},
+    **{
+        name: Sum(f"gold_{name}", filter=RIGHT, default=0.0)
+        for name in ("ious", "dices", "boundaries")
+    },
 }
+"""What `WorkDay` has of regions, from `RegionDay`, where only some categories count."""
 
 
 def _ratio(part: float | None, whole: float | None) -> float | None:
@@ -168,17 +176,17 @@ def _ratio(part: float | None, whole: float | None) -> float | None:
 
 
 def _scores(row: Row | None) -> Row:
-    """Of sums as `SCORED`. A wrong category is one missing and one extra object to PQ."""
+    """Of sums as `REGION_SUMS`. A wrong category is one missing and one extra object to PQ."""
     row = row or {}
     right, wrong = row.get("right", 0), row.get("wrong", 0)
     missing, extra = row.get("missing", 0), row.get("extra", 0)
     lost = (missing + extra) / 2 + wrong
     return {
         "gold_objects": int(right + wrong + missing),
-        "iou": _ratio(row.get("iou_sum"), right),
-        "dice": _ratio(row.get("dice_sum"), right),
-        "boundary_iou": _ratio(row.get("boundary_sum"), right),
-        "pq": _ratio(row.get("iou_sum"), right + lost),
+        "iou": _ratio(row.get("ious"), right),
+        "dice": _ratio(row.get("dices"), right),
+        "boundary_iou": _ratio(row.get("boundaries"), right),
+        "pq": _ratio(row.get("ious"), right + lost),
         "missing": int(missing),
         "extra": int(extra),
         "wrong": int(wrong),
@@ -187,29 +195,30 @@ def _scores(row: Row | None) -> Row:
 
 def _work_by(project: Project, wanted: Filter, key: str) -> dict[Any, Row]:
     """By person or day: what was done, and how it scored."""
-    sums = {name: Sum(name) for name in ("annotations", "approved", "sent_back", "regions")}
-    work = _days(WorkDay, project, wanted).values(key).annotate(**sums, spent=Sum("seconds"))
-    regions = _days(RegionDay, project, wanted).values(key)
-    regions = regions.annotate(
-        made=Sum("count", filter=MADE, default=0),
-        region_seconds=Sum("seconds", filter=MADE, default=0.0),
-        **SCORED,
-    )
-    by_key = {row[key]: row for row in regions}
+    names = ("annotations", "approved", "sent_back", "seconds")
+    sums = {f"{name}_sum": Sum(name) for name in names}
+    scored = {} if wanted.category else {f"{name}_sum": Sum(name) for name in REGION_SUMS}
+    work = _days(WorkDay, project, wanted).values(key).annotate(**sums, **scored)
+    by_key: dict[Any, Row] = {
+        row[key]: {name.removesuffix("_sum"): value for name, value in row.items()} for row in work
+    }
+    if wanted.category:
+        regions = _days(RegionDay, project, wanted, by_person=key == "annotator")
+        renamed = {f"{name}_sum": total for name, total in REGION_SUMS.items()}
+        for row in regions.values(key).annotate(**renamed):
+            if row[key] in by_key:
+                by_key[row[key]] |= {name: row[f"{name}_sum"] for name in REGION_SUMS}
     return {
-        row[key]: {
+        of: {
             "annotations": row["annotations"],
             "approved": row["approved"],
             "sent_back": row["sent_back"],
-            "hours": row["spent"] / 3600,
-            "regions": by_key.get(row[key], {}).get("made", 0),
-            "seconds_per_region": _ratio(
-                by_key.get(row[key], {}).get("region_seconds"),
-                by_key.get(row[key], {}).get("made"),
-            ),
-            **_scores(by_key.get(row[key])),
+            "hours": row["seconds"] / 3600,
+            "regions": row.get("made", 0),
+            "seconds_per_region": _ratio(row.get("made_seconds"), row.get("made")),
+            **_scores(row),
         }
-        for row in work
+        for of, row in by_key.items()
     }
 
 
@@ -234,8 +243,8 @@ def _by_category(project: Project, wanted: Filter) -> Made:
         .values("category", "truth", "origin", "gold")
         .annotate(
             n=Sum("count"), pixels=Sum("area"), spent=Sum("seconds"),
-            iou_sum=Sum("gold_ious"), dice_sum=Sum("gold_dices"),
-            boundary_sum=Sum("gold_boundaries"),
+            ious_sum=Sum("gold_ious"), dices=Sum("gold_dices"),
+            boundaries=Sum("gold_boundaries"),
         )
     )  # fmt: skip
     sums: dict[int | None, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -249,8 +258,9 @@ def _by_category(project: Project, wanted: Filter) -> Made:
             one["drawn"] += cell["n"]
             one["spent"] += cell["spent"]
         if cell["gold"] == Gold.RIGHT:
-            for name in ("iou_sum", "dice_sum", "boundary_sum"):
-                one[name] += cell[name]
+            one["ious"] += cell["ious_sum"]
+            one["dices"] += cell["dices"]
+            one["boundaries"] += cell["boundaries"]
         if cell["gold"] == Gold.WRONG:
             sums[cell["truth"]]["lost"] += cell["n"]
     total = sum(one["regions"] for one in sums.values())
@@ -260,7 +270,7 @@ def _by_category(project: Project, wanted: Filter) -> Made:
         # To a category, what got another's name is a missing object, and what took it an extra one.
         errors = one["missing"] + one["extra"] + one["lost"] + one["wrong"]
         scores = _scores({**one, "wrong": one["lost"]})
-        scores["pq"] = _ratio(one["iou_sum"], one["right"] + errors / 2)
+        scores["pq"] = _ratio(one["ious"], one["right"] + errors / 2)
         rows.append(
             {
                 "category": name,

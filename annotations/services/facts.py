@@ -36,6 +36,7 @@ from annotations.models import (
     WorkDay,
     WorkFact,
 )
+from annotations.selectors.quality import MADE, RIGHT
 from annotations.selectors.shapes import shape_of, shapes_of
 
 log = logging.getLogger(__name__)
@@ -173,13 +174,32 @@ REGION_SUMS: dict[str, Any] = {
 }
 
 
-def _sum_up(cells: Iterable[tuple[int, int, date | None]]) -> None:
-    """Makes the sums of these cells (project, annotator, day) anew."""
+MADE_SUMS: dict[str, Any] = {
+    "made": Sum("count", filter=MADE, default=0),
+    "made_seconds": Sum("seconds", filter=MADE, default=0.0),
+    **{
+        verdict.value: Sum("count", filter=Q(gold=verdict), default=0)
+        for verdict in RegionFact.Gold
+    },
+    "ious": Sum("gold_iou", filter=RIGHT, default=0.0),
+    "dices": Sum("gold_dice", filter=RIGHT, default=0.0),
+    "boundaries": Sum("gold_boundary", filter=RIGHT, default=0.0),
+}
+
+
+def _sum_up(cells: Iterable[tuple[int, int, Any]]) -> None:
+    """Makes the sums of these cells (project, annotator, day) anew, and those of their days."""
+    days = set()
     for project, annotator, day in cells:
         which = {"project_id": project, "annotator_id": annotator, "day": day}
         WorkDay.objects.filter(**which).delete()
         RegionDay.objects.filter(**which).delete()
         _add_up(WorkFact.objects.filter(**which))
+        days.add((project, day))
+    for project, day in days:
+        rows = RegionDay.objects.filter(project=project, day=day)
+        rows.filter(annotator=None).delete()
+        _add_up_people(rows)
 
 
 def sum_up_project(project: Project) -> None:
@@ -189,20 +209,34 @@ def sum_up_project(project: Project) -> None:
         WorkDay.objects.filter(project=project).delete()
         RegionDay.objects.filter(project=project).delete()
         _add_up(WorkFact.objects.filter(project=project, day__isnull=False))
+        _add_up_people(RegionDay.objects.filter(project=project))
 
 
 def _add_up(facts: QuerySet[WorkFact]) -> None:
     where = ("project_id", "annotator_id", "batch_id", "day")
-    rows: Iterable[dict[str, Any]] = facts.order_by().values(*where).annotate(**WORK_SUMS)
-    WorkDay.objects.bulk_create((WorkDay(**_named(row)) for row in rows), batch_size=500)
     keys = {f"{name}_key": F(f"work__{name}") for name in where}
-    rows = (
-        RegionFact.objects.filter(work__in=facts)
-        .order_by()
-        .values(*REGION_KEYS, **keys)
-        .annotate(**REGION_SUMS)
+    regions = RegionFact.objects.filter(work__in=facts).order_by()
+    rows: Iterable[Any] = regions.values(**keys).annotate(**MADE_SUMS)
+    made = {tuple(row.pop(key) for key in keys): row for row in rows}
+    rows = facts.order_by().values(*where).annotate(**WORK_SUMS)
+    WorkDay.objects.bulk_create(
+        (WorkDay(**_named(row), **made.get(tuple(row[key] for key in where), {})) for row in rows),
+        batch_size=500,
     )
+    rows = regions.values(*REGION_KEYS, **keys).annotate(**REGION_SUMS)
     RegionDay.objects.bulk_create((RegionDay(**_named(row)) for row in rows), batch_size=500)
+
+
+def _add_up_people(rows: QuerySet[RegionDay]) -> None:
+    """The sums of all people from those of each, of days that have none yet."""
+    names = (
+        "count", "area", "seconds", "pixels_changed", "ious", "gold_ious", "gold_dices",
+        "gold_boundaries",
+    )  # fmt: skip
+    sums = {f"{name}_sum": Sum(name) for name in names}
+    of_people = rows.exclude(annotator=None).order_by()
+    found = of_people.values("project_id", "batch_id", "day", *REGION_KEYS).annotate(**sums)
+    RegionDay.objects.bulk_create((RegionDay(**_named(row)) for row in found), batch_size=500)
 
 
 def _named(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What is measured of submitted work, and that the sums follow every change."""
 
 import pytest
+from django.db.models import Sum
 from django.utils import timezone
 
 from annotations.models import (
@@ -26,7 +27,14 @@ def day(**where) -> dict[str, float]:
 
 
 def by_origin() -> dict[str, int]:
-    return {row.origin: row.count for row in RegionDay.objects.all()}
+    """Of all people, which is the sum of what there is of each."""
+    rows = RegionDay.objects.order_by().values("origin").annotate(n=Sum("count"))
+    all_people, each = (
+        dict(rows.filter(annotator__isnull=together).values_list("origin", "n"))
+        for together in (True, False)
+    )
+    assert all_people == each
+    return all_people
 
 
 def test_a_submission_is_measured_with_its_seconds(teammate, field):
@@ -34,9 +42,11 @@ def test_a_submission_is_measured_with_its_seconds(teammate, field):
     assert day() == {
         "annotations": 1, "approved": 0, "sent_back": 0, "gold": 0, "regions": 2, "seconds": 60,
     }  # fmt: skip
-    (row,) = RegionDay.objects.all()
-    assert (row.origin, row.count, row.seconds, row.area) == ("drawn", 2, 60, 200)
-    assert row.day == timezone.now().date()
+    mine, all_people = RegionDay.objects.order_by("pk")
+    assert (mine.annotator, all_people.annotator) == (teammate, None)
+    for row in (mine, all_people):
+        assert (row.origin, row.count, row.seconds, row.area) == ("drawn", 2, 60, 200)
+        assert row.day == timezone.now().date()
 
 
 def test_seconds_of_a_patch_are_shared_by_its_writes(teammate, field):
