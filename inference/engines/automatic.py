@@ -25,6 +25,8 @@ from inference.engines.sam_finish import finish, finish_together, stability
 
 SLACK = 0.05
 """A stability score at low resolution may be that much below the one at full resolution."""
+LOOKED_AT = 1024
+"""Points whose masks a GPU sorts out together: each time it has to wait for the CPU."""
 HELPERS = 4
 """Threads that shrink images, and finish masks on CPUs."""
 COMPILING_PAYS = 200
@@ -117,16 +119,29 @@ class AutomaticMasks:
         every = torch.as_tensor(points, dtype=torch.float32, device=self._device)
         side = 4 * features.shape[-1]
         rows, columns = (-(-part * side // max(seen)) for part in seen)
-        logits, scores = [], []
+        decoded: list[tuple[Tensor, Tensor]] = []
+        kept = []
         for some in every.split(settings.batch):
             full = self._decode_full is not None and len(some) == settings.batch
             masks, iou = (self._decode_full if full else self._decode)(features, some)
-            masks, iou = masks[:, 1:].flatten(0, 1), iou[:, 1:].flatten().float()
-            kept = iou > min_score if min_score > 0 else torch.ones_like(iou, dtype=torch.bool)
-            masks, iou = masks[kept], iou[kept]
-            inside = masks[:, :rows, :columns]  # the rest is padding
-            stable = stability(inside, settings.stability_score_offset)
-            kept = stable.nan_to_num(1) >= settings.stability_score_thresh - SLACK
-            logits.append(masks[kept])
-            scores.append(iou[kept])
+            decoded.append((masks[:, 1:], iou[:, 1:]))
+            if not self._gpu or len(decoded) * settings.batch >= LOOKED_AT:
+                kept.append(self._kept(decoded, rows, columns, min_score))
+                decoded = []
+        if decoded:
+            kept.append(self._kept(decoded, rows, columns, min_score))
+        logits, scores = zip(*kept, strict=True)
         return torch.cat(logits), torch.cat(scores)
+
+    def _kept(
+        self, decoded: list[tuple[Tensor, Tensor]], rows: int, columns: int, min_score: float
+    ) -> tuple[Tensor, Tensor]:
+        """Those of (B, 3, low, low) and (B, 3) that are good and stable enough; the image is the
+        first `rows` and `columns`, the rest is padding."""
+        masks = torch.cat([one for one, _ in decoded])
+        iou = torch.cat([one for _, one in decoded]).float()
+        kept = iou > min_score if min_score > 0 else torch.ones_like(iou, dtype=torch.bool)
+        masks, iou = masks[kept], iou[kept]
+        stable = stability(masks[:, :rows, :columns], self._settings.stability_score_offset)
+        kept = stable.nan_to_num(1) >= self._settings.stability_score_thresh - SLACK
+        return masks[kept], iou[kept]

@@ -9,6 +9,7 @@ the last checkpoint.
 import contextlib
 import hashlib
 import shutil
+import tarfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -334,7 +335,8 @@ def _keep_checkpoint(run: JobRun, folder: Path) -> None:
     before goes. Like an upload it belongs to the job and is dropped some time after it ended."""
     name = f"uploads/{uuid.uuid4()}.checkpoint"
     with files.scratch() as aside:  # an archive must not hold itself
-        packed = Path(shutil.make_archive(str(aside / "kept"), "zip", folder))
+        # Weights do not get smaller, so nothing is compressed.
+        packed = Path(shutil.make_archive(str(aside / "kept"), "tar", folder))
         with packed.open("rb") as file:
             name = default_storage.save(name, File(file))
     before = run.job.params.get("upload")
@@ -355,8 +357,8 @@ def _fetch_checkpoint(run: JobRun, folder: Path) -> None:
     try:
         with default_storage.open(name) as source, packed.open("wb") as out:
             shutil.copyfileobj(source, out)
-        shutil.unpack_archive(packed, folder, "zip")
-    except (OSError, ValueError, shutil.ReadError):  # it begins again
+        shutil.unpack_archive(packed, folder, "tar", filter="data")
+    except (OSError, ValueError, tarfile.TarError):  # it begins again
         run.job.params.pop("upload")
         (folder / CHECKPOINT).unlink(missing_ok=True)
     packed.unlink(missing_ok=True)
