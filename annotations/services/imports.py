@@ -126,7 +126,7 @@ def _from_upload(
     ended: Callable[[Totals], Result],
     progress: Progress = lambda done, total: None,
 ) -> Result:
-    path = unpack(upload, params["name"], folder / "data")
+    path = unpack(upload, params["name"], folder / "data", params["format"])
     return import_dataset(
         user,
         project,
@@ -146,8 +146,11 @@ def image_folder(path: Path, format: str) -> Path | None:
     return inner or (path if path.is_dir() and format not in MASK_FORMATS else None)
 
 
-def unpack(upload: Path, name: str, folder: Path) -> Path:
-    """A zip as a folder with its files; any other file under its own ending."""
+def unpack(upload: Path, name: str, folder: Path, format: str) -> Path:
+    """A zip as a folder with its files; any other file under its own ending.
+
+    Folders that hold nothing but one folder are left out, unless they mean something.
+    """
     folder.mkdir()
     with upload.open("rb") as file:
         is_zip = sniff(file.read(HEAD_BYTES)) is ZIP
@@ -165,8 +168,16 @@ def unpack(upload: Path, name: str, folder: Path) -> Path:
             if size != entry.size:
                 raise zips.damaged(entry.name)
     while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
+        if format == "cityscapes" and _is_cityscapes(inside[0]):
+            break
         folder = inside[0]
     return folder
+
+
+def _is_cityscapes(folder: Path) -> bool:
+    """Whether it is a part of the names of images: the kind of labels, a split or a city."""
+    known = folder.name in ("gtFine", "gtCoarse", "train", "train_extra", "val", "test")
+    return known or not any(path.is_dir() for path in folder.iterdir())
 
 
 def import_dataset(
@@ -271,11 +282,11 @@ class _Finder:
 
     def find(self, record: ImageRecord, pointer: str) -> _Checked:
         """DatasetError: there is no such image, there are several, or its size is another."""
-        name = record.file_name
-        for wanted in (name, f"{record.split}/{name}", stem(name), f"{record.split}/{stem(name)}"):
-            if path := self._paths.get(wanted):
-                return self._prepare(record, pointer, path)
-        found = self._known.get(record.file_name) or self._known.get(stem(record.file_name), [])
+        name, split = record.file_name, record.split
+        wanted = (name, f"{split}/{name}", stem(name), f"{split}/{stem(name)}")
+        if path := next(filter(None, map(self._paths.get, wanted)), None):
+            return self._prepare(record, pointer, path)
+        found = next(filter(None, map(self._known.get, wanted)), [])
         if not found:
             raise DatasetError(
                 f"There is no image {record.file_name} in the project, and none came along.",

@@ -362,3 +362,14 @@ def test_a_worker_that_lost_the_job_leaves_nothing(filled, coco, manager, tmp_pa
     with pytest.raises(jobs.LeaseLost):
         imports.import_dataset(manager, filled, "coco", path, ended=lost)
     assert state() == before
+
+
+@pytest.mark.parametrize("top", ["", "set/gtFine/train/", "gtFine/train/", "train/"])
+def test_a_zip_of_one_city_keeps_its_name(send, manager, filled, top):
+    Image.objects.filter(name="0.png").update(name="aachen/a_0_leftImg8bit.png")
+    labels = np.zeros((30, 40), np.uint16)
+    labels[3:9, 4:12] = 26_000  # a car of Cityscapes' own labels
+    zipped = zip_of({f"{top}aachen/a_0_gtFine_instanceIds.png": png_of(labels)})
+    response = send(manager, zipped, format="cityscapes", name="city.zip")
+    assert response.status_code == 201, response.json()
+    assert Region.objects.get().area == 48

@@ -36,7 +36,7 @@ class Command(BaseCommand):
         try:
             with files.scratch() as folder:
                 if path.is_file() and path.suffix.lower() == ".zip":
-                    path = imports.unpack(path.resolve(), path.name, folder / "data")
+                    path = imports.unpack(path.resolve(), path.name, folder / "data", format)
                 self._import(format, path, options)
         except ServiceError as error:
             raise plain(error)
