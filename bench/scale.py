@@ -158,11 +158,12 @@ class Installation:
             cursor.execute("SET session_replication_role = replica; SET synchronous_commit = off")
             _set_defaults(cursor)
             cursor.execute(FREE)
-            for first in range(self.images + 1, images + 1, STEP):
-                last = min(first + STEP - 1, images)
-                for statement in FILL:
-                    cursor.execute(statement, {**self.values, "first": first, "last": last})
-                print(f"  {last:,} images after {time.monotonic() - begun:.0f} s", flush=True)
+            with _without_indexes(cursor):
+                for first in range(self.images + 1, images + 1, STEP):
+                    last = min(first + STEP - 1, images)
+                    for statement in FILL:
+                        cursor.execute(statement, {**self.values, "first": first, "last": last})
+                    print(f"  {last:,} images after {time.monotonic() - begun:.0f} s", flush=True)
             cursor.execute("SET session_replication_role = DEFAULT; RESET synchronous_commit")
             for table in TABLES:  # what is saved between two fillings takes none of their ids
                 cursor.execute(
@@ -173,6 +174,35 @@ class Installation:
         tallies.recount()
         self.images = images
         return time.monotonic() - begun
+
+
+@contextlib.contextmanager
+def _without_indexes(cursor: Any) -> Iterator[None]:
+    """Drops those that are no primary key, and builds them again from all rows at once."""
+    tables = [f"annotations_{table}" for table in TABLES]
+    cursor.execute(
+        "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE contype = 'u' AND conrelid = ANY(%s::regclass[])",
+        [tables],
+    )
+    unique = cursor.fetchall()
+    for table, name, _ in unique:
+        cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+    cursor.execute(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = ANY(%s) "
+        "AND NOT EXISTS (SELECT FROM pg_constraint WHERE conname = indexname)",
+        [tables],
+    )
+    indexes = cursor.fetchall()
+    for name, _ in indexes:
+        cursor.execute(f'DROP INDEX "{name}"')
+    yield
+    cursor.execute("SET maintenance_work_mem = '512MB'")
+    for table, name, definition in unique:
+        cursor.execute(f'ALTER TABLE {table} ADD CONSTRAINT "{name}" {definition}')
+    for _, definition in indexes:
+        cursor.execute(definition)
+    cursor.execute("RESET maintenance_work_mem")
 
 
 def _set_defaults(cursor: Any) -> None:

@@ -1,8 +1,9 @@
 """What the editor opens with, and which image comes next."""
 
+from itertools import chain
 from typing import Any
 
-from django.db.models import Max, Q, QuerySet, Subquery, Sum
+from django.db.models import Exists, Max, OuterRef, Q, Subquery, Sum
 
 from annotations.access import at_least, find, require, role_in
 from annotations.errors import NotFound
@@ -192,26 +193,24 @@ def next_to_label(user, project: Project, after: int | None = None) -> int | Non
     """
     require(user, project, Role.ANNOTATOR)
     own = Annotation.objects.filter(project=project, annotator=user)
-    images = Image.objects.filter(project=project)
-    sent_back = images.filter(annotations__in=own.filter(status=Status.SENT_BACK))
-    begun = images.filter(annotations__in=own.filter(status=Status.IN_PROGRESS))
-    new = open_images(user, project).exclude(annotations__in=own)
+    # A person has few of these, so all are fetched: asked for the first one by the image's id,
+    # databases walk the images of the project.
+    going_on = own.filter(status__in=[Status.SENT_BACK, Status.IN_PROGRESS]).order_by()
+    mine = sorted(going_on.exclude(image=after).values_list("image", "status"))
+    sent_back = [image for image, status in mine if status == Status.SENT_BACK]
+    begun = [image for image, status in mine if status == Status.IN_PROGRESS]
     if after is None:
         waiting = (rows.values_list("pk", flat=True).first() for rows in queues(user, project))
-        return _first(sent_back) or _first(begun) or next((pk for pk in waiting if pk), None)
+        return next((pk for pk in chain(sent_back, begun, waiting) if pk), None)
     fixing = Review.objects.filter(
         annotation__in=own, annotation__image=after, verdict=Review.Verdict.SEND_BACK
     ).exists()
-    ahead = [sent_back] if fixing else [begun, new]
-    found = [pk for rows in ahead if (pk := _first(rows.filter(pk__gt=after)))]
-    if found:
-        return min(found)
-    others = (rows.exclude(pk=after) for rows in (sent_back, begun, new))
-    return next((pk for rows in others if (pk := _first(rows))), None)
-
-
-def _first(rows: QuerySet[Image]) -> int | None:
-    return rows.order_by("pk").values_list("pk", flat=True).first()
+    untouched = open_images(user, project).filter(~Exists(own.filter(image=OuterRef("pk"))))
+    new = untouched.exclude(pk=after).order_by("pk").values_list("pk", flat=True)
+    ahead = [image for image in (sent_back if fixing else begun) if image > after][:1]
+    if not fixing:
+        ahead += new.filter(pk__gt=after)[:1]
+    return min(ahead, default=None) or next(chain(sent_back, begun, new[:1]), None)
 
 
 def next_to_review(user, project: Project, after: int | None = None) -> Annotation | None:
