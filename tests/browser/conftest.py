@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.live import ROOT, LiveApp
 
@@ -30,6 +37,9 @@ FLAGS = [
     "--enable-unsafe-swiftshader",
 ]
 HERE = Path(__file__).parent
+PATIENCE = 15_000
+"""Milliseconds that a busy machine may take to show what a test waits for."""
+expect.set_options(timeout=PATIENCE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -113,7 +123,7 @@ def open_page(live_app: LiveApp, browser: Browser, console: Console) -> Iterator
             session = live_app.people[username].session
             context.add_cookies([{"name": "sessionid", "value": session, "url": live_app.url}])
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE)
         console.watch(page)
         return page
 

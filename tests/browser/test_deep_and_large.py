@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.drawing import Picture
 from tests.browser.editor import open_editor
-from tests.browser.test_editor_view import pixel
+from tests.browser.test_editor_view import expect_pixel, pixel
 from tests.live import LiveApp
 
 LARGE = (8000, 5200)
@@ -31,16 +31,14 @@ def test_the_window_decides_which_values_are_black_and_white(live_app: LiveApp, 
     [image] = api.upload(project, {"scan.tif": encoded(values)})
     open_editor(page, image["id"])
     sheet = Picture.fitted(page, 320, 240)
-    assert pixel(page, sheet, 80, 120) == pytest.approx((64, 64, 64), abs=2)
+    expect_pixel(page, sheet, 80, 120, (64, 64, 64))
     page.get_by_role("button", name="Display").click()
     page.locator(".slider", has_text="Window").locator("input").fill("1000")
     page.locator(".slider", has_text="Level").locator("input").fill("1250")
-    page.wait_for_timeout(500)
+    expect_pixel(page, sheet, 240, 120, (255, 255, 255), 0)
     assert pixel(page, sheet, 80, 120) == pytest.approx((64, 64, 64), abs=2)
-    assert pixel(page, sheet, 240, 120) == (255, 255, 255)
     page.get_by_role("button", name="Reset window").click()
-    page.wait_for_timeout(500)
-    assert pixel(page, sheet, 240, 120) == pytest.approx((191, 191, 191), abs=2)
+    expect_pixel(page, sheet, 240, 120, (191, 191, 191))
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +65,7 @@ def test_a_large_image_is_drawn_from_its_tiles(large: int, page: Page, renderer:
     page.on("requestfinished", lambda request: asked.append(request.url))
     open_editor(page, large, f"?renderer={renderer}")
     sheet = Picture.fitted(page, *LARGE)
-    page.wait_for_timeout(1500)
-    assert pixel(page, sheet, 4000, 2600) == pytest.approx((127, 0, 0), abs=4)
+    expect_pixel(page, sheet, 4000, 2600, (127, 0, 0), 4)
     x, y = sheet.on_screen(6000, 4000)
     page.mouse.move(x, y)
     for _ in range(40):

@@ -2,12 +2,14 @@
 
 import io
 import re
+import time
+from collections.abc import Sequence
 
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Console, OpenPage
+from tests.browser.conftest import PATIENCE, Console, OpenPage
 from tests.browser.drawing import Picture, rectangle_mask, stroke_mask, wait_until_saved
 from tests.browser.editor import Work, open_editor
 from tests.live import LiveApp
@@ -21,6 +23,16 @@ def pixel(page: Page, sheet: Picture, x: float, y: float) -> tuple[int, ...]:
     color = shot.getpixel(sheet.on_screen(x, y))
     assert isinstance(color, tuple)
     return color
+
+
+def expect_pixel(
+    page: Page, sheet: Picture, x: float, y: float, color: Sequence[int], off: int = 2
+) -> None:
+    """Waits until an image point has that colour on the screen."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while (seen := pixel(page, sheet, x, y)) != pytest.approx(color, abs=off):
+        assert time.monotonic() < deadline, f"{seen} at {x}, {y} instead of {color}"
+        page.wait_for_timeout(50)
 
 
 @pytest.fixture
@@ -49,17 +61,14 @@ def test_painted_pixels_have_the_colour_of_their_category(
     page.keyboard.press("Escape")
     page.keyboard.press("b")
     page.mouse.move(*sheet.on_screen(10, 230))
-    page.wait_for_timeout(300)
-    after = pixel(page, sheet, 160, 30)
     expected = [
         round(0.6 * dark + 0.4 * blue) for dark, blue in zip(before, (0, 0, 255), strict=True)
     ]
-    assert after == pytest.approx(expected, abs=3)
+    expect_pixel(page, sheet, 160, 30, expected, 3)
     assert pixel(page, sheet, 240, 30) == pytest.approx(before, abs=1)
 
     page.keyboard.press("t")
-    page.wait_for_timeout(300)
-    assert pixel(page, sheet, 160, 30) == pytest.approx(before, abs=1)
+    expect_pixel(page, sheet, 160, 30, before, 1)
 
 
 def test_zooming_at_the_pointer_and_panning_keep_strokes_where_they_are_drawn(
