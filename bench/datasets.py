@@ -113,13 +113,23 @@ def convert(source: Path, target: Path) -> Figures:
 
 def bring_in(source: Path, target: Path) -> Figures:
     """The import service, into a new database; the rows of images are there before."""
-    _django()
+    setup_django()
+    from annotations.services import imports
+
+    user, project = make_project(source)
+    started = now()
+    totals = imports.import_dataset(user, project, "coco", source)
+    return {"regions": totals.regions, "seconds": since(started)}
+
+
+def make_project(source: Path) -> tuple[Any, Any]:
+    """(user, project) in a new database, with the images of the file but without their pixels."""
     from django.core.management import call_command
 
     call_command("migrate", verbosity=0)
     from annotations.formats.jsonstream import load_streaming
     from annotations.models import Image, StoredFile, User
-    from annotations.services import imports, projects
+    from annotations.services import projects
 
     user = User.objects.create(username="bench")
     project = projects.create_project(user, name="Bench", kind="instance")
@@ -148,15 +158,12 @@ def bring_in(source: Path, target: Path) -> Figures:
         ),
         batch_size=1000,
     )
-    del entries, files
-    started = now()
-    totals = imports.import_dataset(user, project, "coco", source)
-    return {"regions": totals.regions, "seconds": since(started)}
+    return user, project
 
 
 def release(source: Path, target: Path) -> Figures:
     """A release of what the database holds."""
-    _django()
+    setup_django()
     from annotations.models import Project
     from annotations.selectors.exports import Rule
     from annotations.services import releases
@@ -168,7 +175,7 @@ def release(source: Path, target: Path) -> Figures:
 
 def export(source: Path, target: Path) -> Figures:
     """The release as COCO."""
-    _django()
+    setup_django()
     from annotations.models import Release
     from annotations.services import exports
 
@@ -191,7 +198,7 @@ def since(started: list[float]) -> list[float]:
     return [new - old for new, old in zip(now(), started, strict=True)]
 
 
-def _django() -> None:
+def setup_django() -> None:
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labeler.settings")
