@@ -1,6 +1,7 @@
 """A team with known faults labels through the API; prints what the dashboards recover.
 
-    script/simulate_team [--images 60] [--data ../shared/data] [--keep FOLDER]
+    script/simulate_team [--images 60] [--seeds 7 8 9] [--data ../shared/data] [--keep FOLDER]
+    script/simulate_team --drawings
 
 Planted: one careless annotator, a pair of categories that all confuse, a model whose second version
 is worse, and wrong labels by good annotators, which the ranking of suspicious labels should find.
@@ -22,6 +23,8 @@ from typing import Any
 
 import cv2
 import numpy as np
+
+from bench import drawings
 
 ROOT = Path(__file__).resolve().parent.parent
 CATEGORIES = 8
@@ -51,28 +54,70 @@ class Found:
     agreement: float = 0.0
 
 
-class Team:
-    """`images`: how many; every one is labeled by two, a third of them are gold."""
+class Photographs:
+    """The sample of COCO in `data`: its most frequent categories."""
 
-    def __init__(self, data: Path, images: int, seed: int = 7) -> None:
-        self.random = np.random.default_rng(seed)
+    def __init__(self, data: Path) -> None:
         self.folder = data / "coco_sample"
         content = json.loads((self.folder / "instances.json").read_text())
         names = {one["id"]: one["name"] for one in content["categories"]}
         objects = [one for one in content["annotations"] if not one["iscrowd"]]
         often = Counter(names[one["category_id"]] for one in objects).most_common(CATEGORIES)
         self.names = [name for name, _ in often]
-        self.pair = (self.names[1], self.names[2])
         self.objects: dict[int, list[tuple[str, Any]]] = {}
         for one in objects:
             if names[one["category_id"]] in self.names and one["area"] > 200:
                 self.objects.setdefault(one["image_id"], []).append(
                     (names[one["category_id"]], one["segmentation"])
                 )
-        wanted = [one for one in content["images"] if one["id"] in self.objects]
+        self.images = [one for one in content["images"] if one["id"] in self.objects]
+
+    def truth(self, image: dict[str, Any]) -> list[tuple[str, Any]]:
+        from annotations.masks import polygons, rle
+
+        size = (image["height"], image["width"])
+        return [
+            (name, rle.decode(polygons.rasterize([[ring] for ring in rings], size), size))
+            for name, rings in self.objects[image["id"]]
+        ]
+
+    def picture(self, image: dict[str, Any]) -> bytes:
+        return next(self.folder.rglob(image["file_name"])).read_bytes()
+
+
+class Drawings:
+    """As many drawn pictures as are asked for."""
+
+    def __init__(self, images: int, seed: int) -> None:
+        random = np.random.default_rng(seed)
+        self.names = list(drawings.KINDS)
+        scenes = [drawings.scene(random) for _ in range(images)]
+        self.images = [
+            {"id": n, "file_name": f"table {n + 1:03}.png", "width": drawings.WIDTH,
+             "height": drawings.HEIGHT}
+            for n in range(images)
+        ]  # fmt: skip
+        self.objects = {n: objects for n, (_, objects) in enumerate(scenes)}
+        self.pictures = [picture for picture, _ in scenes]
+
+    def truth(self, image: dict[str, Any]) -> list[tuple[str, Any]]:
+        return self.objects[image["id"]]
+
+    def picture(self, image: dict[str, Any]) -> bytes:
+        return cv2.imencode(".png", self.pictures[image["id"]][..., ::-1])[1].tobytes()
+
+
+class Team:
+    """`images`: how many; every one is labeled by two, a third of them are gold."""
+
+    def __init__(self, source: Photographs | Drawings, images: int, seed: int = 7) -> None:
+        self.random = np.random.default_rng(seed)
+        self.source = source
+        self.names = source.names
+        self.pair = (self.names[1], self.names[2])
+        self.objects = source.objects
         # Images with the confused pair come first, so that small runs have them.
-        wanted.sort(key=lambda one: -self._of_pair(one["id"]))
-        self.images = wanted[:images]
+        self.images = sorted(source.images, key=lambda one: -self._of_pair(one["id"]))[:images]
         self.planted: set[str] = set()
         self.ids: dict[int, int] = {}
         self.clients: dict[str, Any] = {}
@@ -121,6 +166,7 @@ class Team:
     # --- people and images ------------------------------------------------------------------------
 
     def _set_up(self) -> None:
+        from django.core.files.uploadedfile import SimpleUploadedFile
         from rest_framework.test import APIClient
 
         from annotations.models import User
@@ -145,21 +191,13 @@ class Team:
             for name, color in zip(self.names, colors, strict=True)
         }  # fmt: skip
         for one in self.images:
-            path = next(self.folder.rglob(one["file_name"]))
-            with path.open("rb") as file:
-                reply = self.ask("olga", "post", f"projects/{self.project}/images",
-                                 {"files": file}, format="multipart")  # fmt: skip
+            file = SimpleUploadedFile(one["file_name"], self.source.picture(one))
+            reply = self.ask("olga", "post", f"projects/{self.project}/images",
+                             {"files": file}, format="multipart")  # fmt: skip
             self.ids[one["id"]] = reply["results"][0]["image"]["id"]
 
     def _truth(self, image: dict[str, Any]) -> list[tuple[str, Any]]:
-        from annotations.masks import polygons, rle
-
-        size = (image["height"], image["width"])
-        shapes = [
-            (name, rle.decode(polygons.rasterize([[ring] for ring in rings], size), size))
-            for name, rings in self.objects[image["id"]]
-        ]
-        return [(name, mask) for name, mask in shapes if mask.sum() > 60]
+        return [(name, mask) for name, mask in self.source.truth(image) if mask.sum() > 60]
 
     # --- what people do ---------------------------------------------------------------------------
 
@@ -344,11 +382,13 @@ def tell(found: Found) -> bool:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--images", type=int, default=60)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[7])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--drawings", action="store_true", help="Drawn pictures, no photographs.")
     parser.add_argument("--keep", help="Use this data folder and keep what was made.")
     options = parser.parse_args()
-    if not (options.data / "coco_sample").is_dir():
-        print(f"There is no folder coco_sample in {options.data}.", file=sys.stderr)
+    if not options.drawings and not (options.data / "coco_sample").is_dir():
+        print(f"There is no folder coco_sample in {options.data}: --drawings?", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory() as folder:
         if not options.keep:
@@ -368,7 +408,14 @@ def main() -> int:
         from django.conf import settings
 
         settings.ALLOWED_HOSTS = ["*"]
-        return 0 if tell(Team(options.data, options.images).run()) else 1
+        good = True
+        for seed in options.seeds:
+            print(f"--- seed {seed}")
+            source: Photographs | Drawings = (
+                Drawings(options.images, seed) if options.drawings else Photographs(options.data)
+            )
+            good &= tell(Team(source, options.images, seed).run())
+        return 0 if good else 1
 
 
 if __name__ == "__main__":

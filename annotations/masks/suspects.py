@@ -23,6 +23,12 @@ FEATURES = (
 )  # fmt: skip
 ODD = {"size": (0,), "shape": (1, 2, 3), "position": (4, 5), "colour": (7, 8, 9)}
 """Reason → the features whose oddity is that."""
+WORDS = {
+    0: ("large", "small"), 1: ("wide", "tall"), 2: ("like its box", "unlike its box"),
+    3: ("ragged", "smooth"), 4: ("far right", "far left"), 5: ("far down", "far up"),
+    7: ("light", "dark"), 8: ("red", "green"), 9: ("yellow", "blue"),
+}  # fmt: skip
+"""Place in FEATURES → what a region is whose value is high, and low."""
 LEAST = 12
 """Regions of a category from which its usual values are known."""
 ODD_FROM = 4.5
@@ -115,11 +121,9 @@ def odd(values: Floats, categories: npt.NDArray[np.integer]) -> list[Finding]:
             worst = np.abs(far[:, columns]).max(axis=1)
             for index in np.flatnonzero(worst > ODD_FROM):
                 column = columns[int(np.abs(far[index][list(columns)]).argmax())]
-                more = "high" if far[index, column] > 0 else "low"
+                word = WORDS[column][0 if far[index, column] > 0 else 1]
                 score = float(0.7 * (1 - ODD_FROM / (ODD_FROM + worst[index])))
-                found.append(
-                    Finding(int(places[index]), reason, score, f"{FEATURES[column]} is {more}")
-                )
+                found.append(Finding(int(places[index]), reason, score, f"unusually {word}"))
     return found
 
 

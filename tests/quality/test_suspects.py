@@ -19,7 +19,7 @@ def test_a_region_of_another_size_is_odd_and_usual_ones_are_not():
     values = random.normal(0, 1, (60, len(finders.FEATURES)))
     values[7, 0] = 12
     found = finders.odd(values, np.zeros(60, int))
-    assert (found[0].place, found[0].reason, found[0].text) == (7, "size", "log area is high")
+    assert (found[0].place, found[0].reason, found[0].text) == (7, "size", "unusually large")
     assert {one.place for one in found} == {7}
 
 
