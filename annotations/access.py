@@ -46,6 +46,12 @@ def require(user, project: Project | int, least: Role) -> Role:
     return role
 
 
+def require_staff(user) -> None:
+    """Forbidden for whoever is not of the installation's staff."""
+    if not user.is_staff:
+        raise Forbidden("Only staff of this installation may do this.")
+
+
 def find(rows: QuerySet[_Row], user, **lookup: Any) -> _Row:
     """The one row of `rows` that `user` may see, or NotFound. `rows` has `visible_to`."""
     # Databases refuse to compare with a number beyond MAX_ID.

@@ -18,7 +18,7 @@ def selects() -> dict[str, str]:
     for model in apps.get_models():
         columns = [field.column for field in model._meta.concrete_fields if field.column]
         if model is User:
-            columns.remove("last_login")
+            columns = [one for one in columns if one not in ("last_login", "last_seen_at")]
         if model._meta.label not in NOT_COMPARED:
             names, key = ", ".join(f'"{column}"' for column in columns), model._meta.pk.column
             found[model._meta.label] = (

@@ -182,11 +182,16 @@ class NewCategorySerializer(CategoryChangesSerializer):
 
 class MemberSerializer(serializers.ModelSerializer):
     user = PersonSerializer()
-    role = serializers.ChoiceField(choices=Role.choices)
+    role = serializers.ChoiceField(
+        choices=Role.choices, help_text="The best of the own one and those of teams."
+    )
+    own_role = serializers.ChoiceField(
+        source="own", choices=Role.choices, allow_null=True, help_text="null: here by a team alone."
+    )
 
     class Meta:
         model = Membership
-        fields = ["id", "user", "role", "created_at"]
+        fields = ["id", "user", "role", "own_role", "created_at"]
 
 
 class NewMemberSerializer(StrictSerializer):

@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.permissions import IsAuthenticated
 
 from annotations.api import (
+    accounts,
     annotations,
     auth,
     datasets,
@@ -16,6 +17,7 @@ from annotations.api import (
     quality,
     releases,
     reviews,
+    teams,
     webhooks,
     work,
     workspace,
@@ -30,6 +32,8 @@ urlpatterns = [
     *workspace.urlpatterns,
     *work.urlpatterns,
     *people.urlpatterns,
+    *teams.urlpatterns,
+    *accounts.urlpatterns,
     *notifications.urlpatterns,
     *webhooks.urlpatterns,
     *jobs.urlpatterns,

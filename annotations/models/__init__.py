@@ -25,6 +25,7 @@ from annotations.models.quality import (
     WorkFact,
 )
 from annotations.models.releases import Release, ReleaseImage
+from annotations.models.teams import ProjectTeam, Team, TeamMember
 from annotations.models.webhooks import Delivery, Event, Webhook
 from annotations.models.work import Lease
 
@@ -51,6 +52,7 @@ __all__ = [
     "PairFact",
     "Prediction",
     "Project",
+    "ProjectTeam",
     "Proposal",
     "Region",
     "RegionDay",
@@ -63,6 +65,8 @@ __all__ = [
     "Scope",
     "StoredFile",
     "Suspicion",
+    "Team",
+    "TeamMember",
     "TokenGrant",
     "User",
     "Webhook",

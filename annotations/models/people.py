@@ -10,6 +10,7 @@ class User(AbstractUser):
     preferences = models.JSONField(
         default=dict, blank=True, help_text="Of the editor: keys of one's own, left-handed."
     )
+    last_seen_at = models.DateTimeField(null=True, blank=True, help_text="To within some minutes.")
     muted = models.JSONField(
         default=list, blank=True, help_text="Kinds of notifications that the person wants not."
     )

@@ -125,7 +125,16 @@ class MembershipQuerySet(models.QuerySet["Membership"]):
 class Membership(models.Model):
     project = models.ForeignKey(Project, models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
-    role = models.CharField(max_length=10, choices=Role.choices)
+    role = models.CharField(
+        max_length=10, choices=Role.choices, help_text="The best of the own and the teams' roles."
+    )
+    own_role = models.CharField(
+        max_length=10,
+        choices=Role.choices,
+        null=True,
+        blank=True,
+        help_text="Where a team gives a better one: the own role, empty if there is none.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = MembershipQuerySet.as_manager()
@@ -135,6 +144,12 @@ class Membership(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["project", "user"], name="one_role_per_member")
         ]
+
+    @property
+    def own(self) -> Role | None:
+        """The role that the person has without teams."""
+        role = self.role if self.own_role is None else self.own_role
+        return Role(role) if role else None
 
 
 class CategoryQuerySet(models.QuerySet["Category"]):

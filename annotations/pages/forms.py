@@ -124,6 +124,26 @@ class RoleForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
 
 
+class TeamForm(forms.Form):
+    name = forms.CharField(max_length=200)
+    installation = forms.BooleanField(
+        required=False, label="Of the whole installation: staff decide who is in it"
+    )
+
+
+class TeamMemberForm(forms.Form):
+    username = forms.CharField(
+        max_length=150,
+        label="Name",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class LentTeamForm(forms.Form):
+    team = forms.IntegerField(min_value=1, max_value=2**63 - 1)
+    role = forms.ChoiceField(choices=Role.choices)
+
+
 class InvitationForm(forms.Form):
     role = forms.ChoiceField(choices=Role.choices)
     days = forms.IntegerField(min_value=1, max_value=MAX_DAYS, initial=7)

@@ -13,6 +13,7 @@ from annotations.models.projects import Role
 from annotations.pages.base import action, page, person, project_context, refuse_in
 from annotations.pages.forms import MemberForm, RoleForm
 from annotations.selectors import projects as project_selectors
+from annotations.selectors.people import list_project_teams, list_teams
 from annotations.services import people
 
 
@@ -48,6 +49,9 @@ def members_page(
         "form": form,
         "members": rows,
         "link": link,
+        "project_teams": list(list_project_teams(person(request), context["project"])),
+        "teams": list(list_teams(person(request))) if context["can_manage"] else [],
+        "lent_roles": [pair for pair in roles if pair[0] != Role.OWNER],
         "invitations": _waiting(context),
         "roles": roles,
         "changeable": {row.pk for row in rows if _may_change(context, row, len(owners))},

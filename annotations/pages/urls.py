@@ -4,6 +4,7 @@ from django.urls import path
 
 from annotations.pages import (
     account,
+    accounts,
     attributes,
     datasets,
     editor,
@@ -18,6 +19,7 @@ from annotations.pages import (
     reviews,
     settings,
     sso,
+    teams,
     webhooks,
     work,
 )
@@ -39,6 +41,19 @@ urlpatterns = [
         "notifications/<int:notification_id>/follow",
         notifications.follow,
         name="follow_notification",
+    ),
+    path("people", accounts.overview, name="people"),
+    path("people/<int:person_id>/deactivate", accounts.deactivate, name="deactivate"),
+    path("people/<int:person_id>/reactivate", accounts.reactivate, name="reactivate"),
+    path("teams", teams.overview, name="teams"),
+    path("teams/<int:team_id>", teams.one, name="team"),
+    path("teams/<int:team_id>/rename", teams.rename, name="rename_team"),
+    path("teams/<int:team_id>/remove", teams.remove, name="remove_team"),
+    path("teams/<int:team_id>/members", teams.add_member, name="add_to_team"),
+    path(
+        "teams/<int:team_id>/members/<int:member_id>/remove",
+        teams.remove_member,
+        name="remove_from_team",
     ),
     path("", projects.projects, name="projects"),
     path("projects/new", projects.new_project, name="new_project"),
@@ -110,6 +125,13 @@ urlpatterns = [
         "projects/<int:project_id>/members/<int:member_id>/remove",
         members.remove_member,
         name="remove_member",
+    ),
+    path("projects/<int:project_id>/teams", teams.let_in, name="let_team_in"),
+    path("projects/<int:project_id>/teams/<int:entry_id>", teams.set_role, name="team_role"),
+    path(
+        "projects/<int:project_id>/teams/<int:entry_id>/remove",
+        teams.let_out,
+        name="let_team_out",
     ),
     path("projects/<int:project_id>/invitations", people.invite, name="invite"),
     path(

@@ -10,9 +10,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotations.errors import Conflict, NotFound, ServiceError
-from annotations.models import Invitation, Membership, Project, User
+from annotations.models import Invitation, Project, User
 from annotations.services import audit, events
-from annotations.services.people import require_for
+from annotations.services.people import give_role, require_for
 
 MAX_DAYS = 30
 MAX_OPEN = 200
@@ -64,13 +64,11 @@ def accept(user, secret: str) -> Project:
     """`user` becomes a member. Of two who use the link at once, one does."""
     with transaction.atomic():
         invitation = find(secret)
-        members = Membership.objects.filter(project=invitation.project, user=user)
-        if members.exists():
+        if not give_role(invitation.project, user, invitation.role):
             return invitation.project
         used = Invitation.objects.filter(pk=invitation.pk, used_at=None)
         if not used.update(used_at=timezone.now(), used_by=user):
             raise NotFound("invitation")
-        Membership.objects.create(project=invitation.project, user=user, role=invitation.role)
         what = f"{user.username} joined as {invitation.role} by an invitation"
         audit.note(user, audit.Kind.MEMBER, what, project=invitation.project)
         events.joined(invitation, user)

@@ -5,14 +5,14 @@ from typing import Any
 
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from knox.models import AuthToken
 
-from annotations.access import at_least, require
+from annotations.access import at_least, require, require_staff
 from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
-from annotations.models import Lease, Membership, Project, Scope, TokenGrant, User
+from annotations.models import Membership, Project, Scope, TokenGrant, User
 from annotations.models.projects import Role
-from annotations.services import audit, work
+from annotations.services import audit, teams, work
 
 MAX_TOKENS = 50
 
@@ -29,14 +29,33 @@ def add_member(user, project: Project, *, username: str, role: str) -> Membershi
             "username",
             "The name is the one that the person logs in with.",
         )
-    try:
-        with transaction.atomic():
-            audit.note(user, audit.Kind.MEMBER, f"Added {username} as {role}", project=project)
-            return Membership.objects.create(project=project, user=person, role=role)
-    except IntegrityError:
-        raise Conflict(
-            "already_member", f"{username} already is a member.", "username", "Change the role."
-        ) from None
+    with transaction.atomic():
+        membership = give_role(project, person, role)
+        if membership is None:
+            raise Conflict(
+                "already_member", f"{username} already is a member.", "username", "Change the role."
+            )
+        audit.note(user, audit.Kind.MEMBER, f"Added {username} as {role}", project=project)
+    return membership
+
+
+def give_role(project: Project, person: User, role: str) -> Membership | None:
+    """A role of their own for somebody who has none, None for one who has; in a transaction."""
+    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    made = {"role": role}
+    membership, new = Membership.objects.get_or_create(project=project, user=person, defaults=made)
+    if new:
+        return membership
+    return None if membership.own else _with_own_role(membership, role)
+
+
+def _with_own_role(membership: Membership, role: str) -> Membership:
+    """Of the own role and those of teams, the best counts."""
+    membership.own_role = role
+    membership.save(update_fields=["own_role"])
+    teams.settle(membership.project_id, [membership.user_id])
+    membership.refresh_from_db(fields=["role", "own_role"])
+    return membership
 
 
 def set_role(user, membership: Membership, role: str) -> Membership:
@@ -47,23 +66,32 @@ def set_role(user, membership: Membership, role: str) -> Membership:
         if role != Role.OWNER:
             _keep_an_owner(membership)
         name = membership.user.username
-        what = f"Made {name} {role}, was {membership.role}"
+        what = f"Made {name} {role}, was {membership.own or 'there by a team'}"
         audit.note(user, audit.Kind.ROLE, what, project=membership.project)
-        membership.role = role
-        membership.save(update_fields=["role"])
-    return membership
+        return _with_own_role(membership, role)
 
 
 def remove_member(user, membership: Membership) -> None:
-    """Ends a membership; everyone may end the own one. What the person labeled stays."""
+    """Ends a membership; everyone may end the own one. What the person labeled stays.
+
+    Whoever is in a team of the project stays by that.
+    """
     with transaction.atomic():
         membership = _locked(membership)
         if membership.user_id != user.pk:
             require_for(user, membership.project, membership.role)
         _keep_an_owner(membership)
-        what = f"Removed {membership.user.username}"
-        audit.note(user, audit.Kind.MEMBER, what, project=membership.project)
-        membership.delete()
+        name = membership.user.username
+        if membership.own is None:
+            raise Conflict(
+                "by_team",
+                f"{name} is here by a team.",
+                hint="Take them out of the team, or the team out of the project.",
+            )
+        audit.note(user, audit.Kind.MEMBER, f"Removed {name}", project=membership.project)
+        membership.own_role = ""
+        membership.save(update_fields=["own_role"])
+        teams.settle(membership.project_id, [membership.user_id])
 
 
 def set_preferences(user, preferences: dict[str, Any]) -> dict[str, Any]:
@@ -120,8 +148,7 @@ def deactivate(person: User, by: User | None = None) -> None:
         for session in Session.objects.iterator():
             if session.get_decoded().get(SESSION_KEY) == str(person.pk):
                 session.delete()
-        for lease in Lease.objects.filter(user=person, state=Lease.State.ACTIVE):
-            work.hand_back(person, lease)
+        work.hand_back_all(person.pk)
         audit.note(by, audit.Kind.PERSON, f"Deactivated {person.username}")
 
 
@@ -131,6 +158,22 @@ def reactivate(person: User, by: User | None = None) -> None:
         person.is_active = True
         person.save(update_fields=["is_active"])
         audit.note(by, audit.Kind.PERSON, f"Reactivated {person.username}")
+
+
+def switch_off(user, person: User) -> None:
+    """Deactivates a person. Staff only; nobody the own account, and superusers only superusers."""
+    require_staff(user)
+    if person.pk == user.pk:
+        raise Conflict("yourself", "You cannot switch off your own account.")
+    if person.is_superuser and not user.is_superuser:
+        raise Forbidden("Only a superuser may switch off a superuser.")
+    deactivate(person, user)
+
+
+def switch_on(user, person: User) -> None:
+    """Lets a person in again. Staff only."""
+    require_staff(user)
+    reactivate(person, user)
 
 
 def require_for(user, project: Project, *roles: str) -> None:

@@ -206,6 +206,15 @@ def hand_back(user, lease: Lease) -> None:
             _end(lease, State.RETURNED)
 
 
+def hand_back_all(user_id: int, project_id: int | None = None) -> None:
+    """Ends what a person has open, in the project or everywhere; in a transaction."""
+    rows = Lease.objects.filter(user_id=user_id, state=State.ACTIVE)
+    if project_id is not None:
+        rows = rows.filter(project_id=project_id)
+    for lease in rows.select_for_update(of=("self",), no_key=True).order_by("image"):
+        _end(lease, State.RETURNED)
+
+
 def skip(user, lease: Lease, reason: str, note: str = "") -> None:
     """Hands it back for good: it does not come again for `user`, and managers see why."""
     if reason == Lease.Reason.OTHER and not note.strip():

@@ -1,9 +1,9 @@
 """Who may do what: every route and method of the product, one line each.
 
 Columns: method, address, the least that one must be, what whoever is that gets. The least is
-`anybody`, `anyone` (logged in) or a role in the project. Below it: anonymous gets 401 (API) or is
-led to the login page, an outsider 404, too low a role 403. `but` names who gets another answer, and
-a comment says why.
+`anybody`, `anyone` (logged in), `staff` (of the installation) or a role in the project. Below it:
+anonymous gets 401 (API) or is led to the login page, an outsider 404, too low a role and whoever is
+not staff 403. `but` names who gets another answer, and a comment says why.
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +17,10 @@ NOT_MINE = {"reviewer": 409, "manager": 409, "owner": 409}
 
 COLLEAGUES = {"annotator": 404}
 """An annotator does not see what other annotators do."""
+
+
+OWN_TEAM = dict.fromkeys(("annotator", "reviewer", "manager", "stranger", "removed"), 404)
+"""The team is the owner's, and the others are not in it."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,26 @@ API = [
     Row("DELETE", "/api/members/{colleague}", "manager", 204),
     # The owner is the only one and must stay.
     Row("DELETE", "/api/members/{owner}", "owner", 409),
+    Row("GET", "/api/teams", "anyone"),
+    Row("POST", "/api/teams", "anyone", 201, {"name": "New"}),
+    Row("POST", "/api/teams", "staff", 201, {"name": "New", "installation": True}),
+    Row("PATCH", "/api/teams/{team}", "anyone", 200, {"name": "Other"}, but=OWN_TEAM),
+    Row("DELETE", "/api/teams/{team}", "anyone", 204, but=OWN_TEAM),
+    Row("GET", "/api/teams/{team}/members", "anyone", but=OWN_TEAM),
+    Row("POST", "/api/teams/{team}/members", "anyone", 201, {"username": "stranger"},
+        but=OWN_TEAM),
+    Row("DELETE", "/api/team_members/{team_member}", "anyone", 204, but=OWN_TEAM),
+    Row("GET", "/api/projects/{project}/teams", "annotator"),
+    # Everybody sees the team of the installation, and the manager could not see the owner's.
+    Row("POST", "/api/projects/{project}/teams", "manager", 201,
+        {"team": "{open_team}", "role": "reviewer"}),
+    Row("POST", "/api/projects/{project}/teams", "owner", 201,
+        {"team": "{open_team}", "role": "manager"}),
+    Row("PATCH", "/api/project_teams/{project_team}", "manager", 200, {"role": "reviewer"}),
+    Row("DELETE", "/api/project_teams/{project_team}", "manager", 204),
+    Row("GET", "/api/people", "staff"),
+    Row("POST", "/api/people/{person}/deactivate", "staff"),
+    Row("POST", "/api/people/{person}/reactivate", "staff"),
     Row("GET", "/api/projects/{project}/images", "annotator"),
     Row("POST", "/api/projects/{project}/images", "manager", 201, upload("files")),
     Row("GET", "/api/images/{image}", "annotator"),
@@ -256,6 +280,20 @@ PAGES = [
     Row("POST", "/notifications/kinds", "anyone", 302, {"kind": "reply"}),
     # It is the annotator's.
     Row("POST", "/notifications/{notification}/follow", "anyone", 404, but={"annotator": 302}),
+    Row("GET", "/people", "staff"),
+    Row("POST", "/people/{person}/deactivate", "staff", 302),
+    Row("POST", "/people/{person}/reactivate", "staff", 302),
+    Row("GET", "/teams", "anyone"),
+    Row("POST", "/teams", "anyone", 302, {"name": "New"}),
+    Row("GET", "/teams/{team}", "anyone", but=OWN_TEAM),
+    Row("POST", "/teams/{team}/rename", "anyone", 302, {"name": "Other"}, but=OWN_TEAM),
+    Row("POST", "/teams/{team}/remove", "anyone", 302, but=OWN_TEAM),
+    Row("POST", "/teams/{team}/members", "anyone", 302, {"username": "stranger"}, but=OWN_TEAM),
+    Row("POST", "/teams/{team}/members/{team_member}/remove", "anyone", 302, but=OWN_TEAM),
+    Row("POST", "/projects/{project}/teams", "manager", 302,
+        {"team": "{open_team}", "role": "reviewer"}),
+    Row("POST", "/projects/{project}/teams/{project_team}", "manager", 302, {"role": "reviewer"}),
+    Row("POST", "/projects/{project}/teams/{project_team}/remove", "manager", 302),
     Row("GET", "/", "anyone"),
     Row("GET", "/models", "anyone"),
     Row("GET", "/projects/new", "anyone"),
@@ -375,6 +413,11 @@ OUTSIDE = ("stranger", "removed")
 WHO = ("anonymous", "deactivated", *OUTSIDE, *ROLES)
 
 
+def who_asks(row: Row) -> tuple[str, ...]:
+    """Everybody whose answer is looked at."""
+    return (*WHO, "staff") if row.least == "staff" else WHO
+
+
 def expected(row: Row, who: str) -> int:
     """The status that `who` gets."""
     if who in row.but:
@@ -383,8 +426,10 @@ def expected(row: Row, who: str) -> int:
         return row.ok
     if who in ("anonymous", "deactivated"):
         return 401 if row in API else 302
-    if row.least == "anyone":
+    if row.least == "anyone" or who == "staff":
         return row.ok
+    if row.least == "staff":
+        return 403
     if who in OUTSIDE:
         return 404
     return row.ok if ROLES.index(who) >= ROLES.index(row.least) else 403

@@ -29,7 +29,10 @@ from annotations.models import (
     Membership,
     Notification,
     Project,
+    ProjectTeam,
     Suspicion,
+    Team,
+    TeamMember,
     User,
     Webhook,
 )
@@ -88,6 +91,7 @@ def world(django_db_setup, django_db_blocker, tmp_path_factory) -> Iterator[Worl
 def people(world, db, settings) -> dict[str, User | None]:
     """Everybody in WHO; `removed` is a manager until the test takes the membership away."""
     settings.PASSWORD_HASHERS = [QUICK]
+    settings.WEBHOOK_HOSTS = [".example.org"]
     users = User.objects.in_bulk(world.people.values())
     return {name: users[pk] for name, pk in world.people.items()} | {"anonymous": None}
 
@@ -104,6 +108,7 @@ def things(world, db, tmp_path) -> dict[str, Any]:
 def everybody() -> dict[str, User]:
     names = ("owner", "manager", "reviewer", "annotator", "stranger", "removed", "deactivated")
     people = {name: User.objects.create(username=name) for name in names}
+    people["staff"] = User.objects.create(username="staff", is_staff=True)
     people["stranger"].set_password("open sesame")
     people["stranger"].save()
     return people
@@ -172,17 +177,22 @@ def one_of_everything(people: dict[str, User], project: Project) -> dict[str, An
     notification = Notification.objects.create(
         user=annotator, project=project, kind="sent_back", annotation=annotation, title="Again"
     )
-    settings.WEBHOOK_HOSTS = [".example.org"]
     webhook = Webhook.objects.create(
         project=project, url="https://hooks.example.org/", events=["job"], created_by=owner
     )
     delivery = Delivery.objects.create(webhook=webhook, event="job", body="{}", state="failed")
+    team = Team.objects.create(name="Team", owner=owner)
     joint = jobs.enqueue(project=project, kind="consensus", user=owner)
     Job.objects.filter(pk=joint.pk).update(state="done")
     return {
         "gold": gold.pk,
         "notification": notification.pk,
         "webhook": webhook.pk,
+        "team": team.pk,
+        "open_team": Team.objects.create(name="Everybody").pk,
+        "team_member": TeamMember.objects.create(team=team, user=colleague).pk,
+        "project_team": ProjectTeam.objects.create(team=team, project=project, role="annotator").pk,
+        "person": User.objects.create(username="elsewhere").pk,
         "delivery": delivery.pk,
         "suspicion": suspicion.pk,
         "joint": joint.pk,

@@ -57,7 +57,7 @@ def test_a_person_signs_in_and_is_the_same_the_next_time(provider) -> None:
     assert sign_in() == ("/", "anna-b", "")
     person = User.objects.get()
     assert person.email == "Anna@example.org"
-    assert not (person.is_staff or person.is_superuser)
+    assert (person.is_staff, person.is_superuser) == (False, False)
     assert not person.has_usable_password()
     assert not person.memberships.exists()  # groups give no role
     assert Identity.objects.get().subject == "0042"
