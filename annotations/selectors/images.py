@@ -1,5 +1,6 @@
 """The image grid. How many images have which status: `selectors.projects.image_counts`."""
 
+from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Prefetch, Subquery
 
 from annotations.access import find, require
@@ -9,6 +10,8 @@ from annotations.models.projects import Role
 
 RARE = 2000
 """So many regions of a category are fetched to find its images."""
+COMMON_SECONDS = 3600
+"""So long is remembered that a category has more: counting them takes longer than the page."""
 
 
 def list_images(
@@ -46,9 +49,13 @@ def _with_category(rows: ImageQuerySet, user, category: int) -> ImageQuerySet:
     """
     regions = Region.objects.filter(category=category, deleted_at=None).order_by()
     seen = Annotation.objects.visible_to(user)
-    if len(regions.values_list("pk")[: RARE + 1]) <= RARE:
-        found = seen.filter(pk__in=list(regions.values_list("annotation", flat=True).distinct()))
-        return rows.filter(pk__in=list(found.order_by().values_list("image", flat=True).distinct()))
+    key = f"common-category-{category}"
+    if not cache.get(key):
+        annotations = list(regions.values_list("annotation", flat=True)[: RARE + 1])
+        if len(annotations) <= RARE:
+            found = seen.filter(pk__in=set(annotations)).order_by()
+            return rows.filter(pk__in=set(found.values_list("image", flat=True)))
+        cache.set(key, True, COMMON_SECONDS)
     one = regions.filter(annotation__image=OuterRef("pk"), annotation__in=seen).values("pk")
     return rows.annotate(one_region=Subquery(one[:1])).filter(one_region__isnull=False)
 

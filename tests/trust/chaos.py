@@ -4,8 +4,8 @@
     script/chaos --database postgres --minutes 40 --kills 200 --saves 50000
 
 Clients save regions through gunicorn, as the editor does: a key for each write, repeated until an
-answer comes. Some save into annotations of their own; `--together` people on one image, and as
-many sessions in one annotation; some through a proxy that cuts connections before the server got a
+answer comes. Some save into annotations of their own; `--together` people on one image, and
+sessions in one annotation; some through a proxy that cuts connections before the server got a
 request and after it answered. Meanwhile web processes, gunicorn as a whole, PostgreSQL, Redis and
 the workers, which export and pre-label, are killed with SIGKILL and started again.
 
@@ -45,7 +45,10 @@ from tests.trust.orders import Orders
 from tests.trust.proxy import CuttingProxy
 
 SETTLE_SECONDS = 60
-TOGETHER_PAUSE = 2.0
+TOGETHER_PAUSE = 6.0
+SESSIONS_EVERY = 5
+"""One session in the shared annotation to so many people on one image: they wait for each other,
+and all requests that wait hold a thread."""
 LEASE_SECONDS = 5
 WORKER = "worker-batch,io"
 REVISIONS = """
@@ -175,7 +178,7 @@ class Chaos:
         self.app.spawn(
             "web",
             *["-m", "gunicorn", self.module, "--bind", f"127.0.0.1:{self.app.port}"],
-            *["--worker-class", "gthread", "--workers", "2", "--threads", "4"],
+            *["--worker-class", "gthread", "--workers", "2", "--threads", "8"],
             *["--no-control-socket", "--timeout", "120", "--graceful-timeout", "5"],
         )
         wait_until(
@@ -212,10 +215,10 @@ class Chaos:
             person, pause = f"person{number}", TOGETHER_PAUSE
             mine = self.app.api(person).annotation(images[-1])["id"]
             add(f"one image {number}", person, mine, False, pause=pause, most_regions=200)
-            add(
-                f"one annotation {number}", "owner", annotations[-1], number % 4 == 3,
-                pause=pause, most_regions=200, versions=known,
-            )  # fmt: skip
+        for number in range(-(-together // SESSIONS_EVERY)):
+            cut = number % 4 == 3
+            shared = {"most_regions": 200, "versions": known, "pause": TOGETHER_PAUSE}
+            add(f"one annotation {number}", "owner", annotations[-1], cut, **shared)
 
     # --- faults -----------------------------------------------------------------------------------
     def kill_until(self, end: float) -> None:
