@@ -180,6 +180,7 @@ class Chaos:
             *["-m", "gunicorn", self.module, "--bind", f"127.0.0.1:{self.app.port}"],
             *["--worker-class", "gthread", "--workers", "2", "--threads", "8"],
             *["--no-control-socket", "--timeout", "120", "--graceful-timeout", "5"],
+            "--preload",  # a web process that was killed is back at once
         )
         wait_until(
             lambda: requests.get(f"{self.app.url}/healthz", timeout=5).ok,
