@@ -46,7 +46,7 @@ def _lines(found: list[User]) -> list[dict[str, Any]]:
             "active": person.is_active,
             "staff": person.is_staff,
             "created_at": person.date_joined,
-            "last_seen_at": person.last_seen_at,
+            "last_seen_at": person.seen,
             "sessions": sessions[person.pk],
             "tokens": person.tokens,  # type: ignore[attr-defined]  # annotated
             "projects": person.projects,  # type: ignore[attr-defined]

@@ -1,3 +1,5 @@
+from datetime import datetime
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
@@ -17,6 +19,11 @@ class User(AbstractUser):
 
     class Meta:
         ordering = ["username"]
+
+    @property
+    def seen(self) -> datetime | None:
+        """When they were here last, as far as that is known."""
+        return self.last_seen_at or self.last_login
 
 
 class Scope(models.TextChoices):

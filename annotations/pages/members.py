@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 
 from annotations.access import at_least, find, require
 from annotations.errors import ServiceError
-from annotations.models import Invitation, Membership
+from annotations.models import Invitation, Membership, Team, User
 from annotations.models.projects import Role
 from annotations.pages.base import action, page, person, project_context, refuse_in
 from annotations.pages.forms import MemberForm, RoleForm
@@ -50,7 +50,7 @@ def members_page(
         "members": rows,
         "link": link,
         "project_teams": list(list_project_teams(person(request), context["project"])),
-        "teams": list(list_teams(person(request))) if context["can_manage"] else [],
+        "teams": _other_teams(person(request), context),
         "lent_roles": [pair for pair in roles if pair[0] != Role.OWNER],
         "invitations": _waiting(context),
         "roles": roles,
@@ -64,6 +64,12 @@ def _waiting(context: dict) -> list[Invitation]:
     """Invitations that nobody has used, for managers."""
     rows = Invitation.objects.filter(project=context["project"], used_at=None)
     return list(rows.filter(expires_at__gt=timezone.now())) if context["can_manage"] else []
+
+
+def _other_teams(user: User, context: dict) -> list[Team]:
+    """Teams that could be added, for managers."""
+    rows = list_teams(user).exclude(projects__project=context["project"])
+    return list(rows) if context["can_manage"] else []
 
 
 def _may_change(context: dict, member: Membership, owners: int) -> bool:
