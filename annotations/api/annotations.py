@@ -86,13 +86,18 @@ class Patches(View):
     def post(self, request: Request, pk: int) -> Response:
         """The save protocol: all writes or none. 200 is sent after COMMIT."""
         annotation = get_annotation(request.user, pk)
-        writes = [read_write(index, raw) for index, raw in enumerate(self.body["writes"])]
+        writes = read_writes(self.body["writes"])
         result = apply_patch(request.user, annotation, writes, self.body["seconds"])
         return Response(_result(result))
 
 
-def read_write(index: int, raw: Any) -> Write:
-    """One write of a patch. ServiceError 400, or 428 where the version is missing."""
+def read_writes(raws: list[Any]) -> list[Write]:
+    """The writes of a patch. ServiceError 400, or 428 where a version is missing."""
+    readers = {op: serializer() for op, (serializer, _) in WRITES.items()}
+    return [_read_write(index, raw, readers) for index, raw in enumerate(raws)]
+
+
+def _read_write(index: int, raw: Any, readers: dict[str, Any]) -> Write:
     op = raw.get("op") if isinstance(raw, dict) else None
     if not isinstance(op, str) or op not in WRITES:
         raise ServiceError(
@@ -101,13 +106,13 @@ def read_write(index: int, raw: Any) -> Write:
             "A write is an upsert, delete, dismiss or restore.",
             f"writes[{index}].op",
         )
-    serializer_class, write_class = WRITES[op]
+    write_class = WRITES[op][1]
     if "based_on" not in raw and write_class in (Upsert, Delete):
         raise _precondition_missing(f"writes[{index}].based_on", raw.get("region"))
-    serializer = serializer_class(data=raw)
-    if not serializer.is_valid():
-        raise serializers.ValidationError({f"writes[{index}]": serializer.errors})
-    values = dict(serializer.validated_data)
+    try:
+        values = dict(readers[op].run_validation(raw))
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError({f"writes[{index}]": error.detail}) from None
     del values["op"]
     return write_class(**values)
 

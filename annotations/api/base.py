@@ -123,9 +123,11 @@ class View(APIView):
         declared: Endpoint | None = getattr(handler, "endpoint", None)
         if declared is None:
             return
-        query = declared.query(data=_single_values(request))
-        query.is_valid(raise_exception=True)
-        self.query = query.validated_data
+        self.query = {}
+        if declared.query is not Nothing or request.query_params:
+            query = declared.query(data=_single_values(request))
+            query.is_valid(raise_exception=True)
+            self.query = query.validated_data
         if declared.body is not None and request.method not in SAFE_METHODS:
             # A form arrives as a QueryDict, of which a serializer reads single values.
             data = request.data.dict() if hasattr(request.data, "dict") else request.data

@@ -21,6 +21,13 @@ BIG = 2**63 - 1
 INT = 2**31 - 1
 
 
+class GivenField(serializers.JSONField):
+    """As it came: `services.regions` checks it. Written as JSON once more, it would say the same."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+
 @extend_schema_field(
     {
         "type": "array",
@@ -28,8 +35,8 @@ INT = 2**31 - 1
         "description": "Polygons, each a list of rings [x0, y0, x1, y1, …]: the outside, holes.",
     }
 )
-class PolygonsField(serializers.JSONField):
-    """As it came: `services.regions` checks it."""
+class PolygonsField(GivenField):
+    pass
 
 
 @extend_schema_field(
@@ -49,8 +56,8 @@ class PolygonsField(serializers.JSONField):
         "additionalProperties": False,
     }
 )
-class MaskField(serializers.JSONField):
-    """As it came: `services.regions` checks it."""
+class MaskField(GivenField):
+    pass
 
 
 @extend_schema_field(
@@ -61,8 +68,8 @@ class MaskField(serializers.JSONField):
         },
     }
 )
-class AttributesField(serializers.JSONField):
-    """As it came: `services.regions` checks it."""
+class AttributesField(GivenField):
+    pass
 
 
 @extend_schema_field(

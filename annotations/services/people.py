@@ -118,7 +118,7 @@ def create_token(
 
 def check_scope(token: AuthToken, writes: bool, administers: bool) -> None:
     """Forbidden where the token's scope is too small for reading, writing or administering."""
-    grant = TokenGrant.objects.filter(token=token).first()
+    grant: TokenGrant | None = getattr(token, "grant", None)
     needed = Scope.READ if not writes else Scope.ADMIN if administers else Scope.WRITE
     order = list(Scope)
     if grant and order.index(Scope(grant.scope)) < order.index(needed):
