@@ -7,7 +7,13 @@ from django.db.models import Model, QuerySet
 from annotations.errors import Forbidden, NotFound
 from annotations.models import Membership, Project
 from annotations.models.projects import Role
+from annotations.prepared import Prepared
 
+_ROLE = Prepared(
+    lambda project, user: (
+        Membership.objects.filter(project_id=project, user_id=user).order_by().values_list("role")
+    )
+)
 _RANK = {role: rank for rank, role in enumerate(Role)}
 _Row = TypeVar("_Row", bound=Model)
 MAX_ID = 2**63 - 1
@@ -21,11 +27,7 @@ def at_least(role: str | None, least: Role) -> bool:
 def role_in(user, project: Project | int) -> Role | None:
     """The role of `user` in `project` (or in the project of that id), None for an outsider."""
     project_id = project.pk if isinstance(project, Project) else project
-    role = (
-        Membership.objects.filter(project_id=project_id, user_id=user.pk)
-        .values_list("role", flat=True)
-        .first()
-    )
+    role = _ROLE.first(project_id, user.pk or 0)
     return Role(role) if role else None
 
 

@@ -58,10 +58,12 @@ def rings(
     for _ in range(count):
         center = chance.uniform([0.15 * width, 0.15 * height], [0.85 * width, 0.85 * height])
         radius = chance.uniform(25, 0.14 * height) * (
-            1 + 0.3 * np.sin(3 * angles + chance.uniform(0, 6)) + chance.uniform(-0.1, 0.1, VERTICES)
+            1
+            + 0.3 * np.sin(3 * angles + chance.uniform(0, 6))
+            + chance.uniform(-0.1, 0.1, VERTICES)
         )
         ring = center + radius[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
-        found.append(np.clip(ring + [moved, 0], 0, [width, height]).round(3))
+        found.append(np.clip(ring + np.array([moved, 0]), 0, [width, height]).round(3))
     return found
 
 

@@ -1,4 +1,4 @@
-"""The two sides of `bench.peer`: each starts its server, and knows how to ask it for the same things.
+"""The two sides of `bench.peer`: each starts its server and knows how to ask for the same things.
 
 An `Action` is made ready before the clock starts; its answer is checked after the clock stopped.
 """
@@ -50,12 +50,16 @@ class Http:
         self._connection: http.client.HTTPConnection | None = None
         self._used = 0.0
 
-    def ask(self, method: str, path: str, body: bytes = b"", kind: str = "application/json") -> bytes:
+    def ask(
+        self, method: str, path: str, body: bytes = b"", kind: str = "application/json"
+    ) -> bytes:
         """The reply's body. Wrong: it is none of 200 to 299."""
         if self._connection is None or time.monotonic() - self._used > IDLE:
             if self._connection:
                 self._connection.close()
-            self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=EXPORT_SECONDS)
+            self._connection = http.client.HTTPConnection(
+                "127.0.0.1", self._port, timeout=EXPORT_SECONDS
+            )
         headers = self._headers | ({"Content-Type": kind} if body else {})
         try:
             self._connection.request(method, path, body or None, headers)
@@ -109,6 +113,7 @@ def multipart(parts: Iterable[tuple[str, str, bytes]]) -> tuple[bytes, str]:
 
 def same_rings(found: Sequence[Ring], wanted: Sequence[Ring]) -> bool:
     """Vertex for vertex, up to a thousandth of a pixel, in any order of the rings."""
+
     def key(ring: Ring) -> tuple[float, ...]:
         return tuple(ring.round(1).ravel())
 
@@ -261,18 +266,21 @@ class Ours(Side):
         self.categories: dict[int, dict[str, int]] = {}
         owner = self.http()
         for kind in ("polygons", "masks", "queue"):
-            project = self._ask(owner, "POST", "projects", {"name": kind, "kind": "instance"})["id"]
-            self.projects[kind] = project
-            self.categories[project] = {
-                name: self._ask(
-                    owner, "POST", f"projects/{project}/categories",
-                    {"name": name, "color": f"#33{40 + 20 * index}99", "is_thing": True},
-                )["id"]
-                for index, name in enumerate(CATEGORIES)
-            }  # fmt: skip
+            self.projects[kind] = project = self.make_project(owner, kind)
             for name in names[1:]:
                 person = {"username": name, "role": "manager"}
                 self._ask(owner, "POST", f"projects/{project}/members", person)
+
+    def make_project(self, http: Http, name: str) -> int:
+        """One with our categories, whose ids `categories` holds."""
+        values = {"name": name, "kind": "instance"}
+        project = int(self._ask(http, "POST", "projects", values)["id"])
+        self.categories[project] = {}
+        for index, category in enumerate(CATEGORIES):
+            values = {"name": category, "color": f"#33{40 + 20 * index}99", "is_thing": True}
+            made = self._ask(http, "POST", f"projects/{project}/categories", values)
+            self.categories[project][category] = made["id"]
+        return project
 
     def stop(self) -> None:
         process = self.app.processes.pop("serve")
@@ -358,7 +366,9 @@ class Ours(Side):
 
         def do(http: Http) -> bytes:
             self.annotations[kind, number] = int(json.loads(begin(http))["id"])
-            return http.ask("POST", f"/api/annotations/{self.annotations[kind, number]}/patches", patch)
+            return http.ask(
+                "POST", f"/api/annotations/{self.annotations[kind, number]}/patches", patch
+            )
 
         return Action(do, lambda reply: None)
 
@@ -433,7 +443,6 @@ class Ours(Side):
 
 class LabelStudio(Side):
     name = "Label Studio"
-    _KINDS = {"polygons": "PolygonLabels", "masks": "BrushLabels", "queue": "PolygonLabels"}
 
     def __init__(self, people: int, program: Path) -> None:
         super().__init__(people)
@@ -464,20 +473,27 @@ class LabelStudio(Side):
         self.root = self.process.pid
         wait_until(lambda: requests.get(f"{self.url}/health", timeout=5).ok, "Label Studio", 600)
         self.tokens = [token, *(self._sign_up(number) for number in range(1, self.people))]
-        for kind, tag in self._KINDS.items():
-            labels = "".join(f'<Label value="{name}"/>' for name in CATEGORIES)
-            config = (
-                f'<View><Image name="image" value="$image"/><{tag} name="label" toName="image">'
-                f"{labels}</{tag}></View>"
-            )
-            values = {"title": kind, "label_config": config, "maximum_annotations": 1}
-            self.projects[kind] = self._ask(self.http(), "POST", "projects/", values)["id"]
+        for kind in ("polygons", "masks", "queue"):
+            self.projects[kind] = self.make_project(self.http(), kind)
+
+    def make_project(self, http: Http, kind: str) -> int:
+        """For masks, or for polygons."""
+        tag = "BrushLabels" if kind == "masks" else "PolygonLabels"
+        labels = "".join(f'<Label value="{name}"/>' for name in CATEGORIES)
+        config = (
+            f'<View><Image name="image" value="$image"/><{tag} name="label" toName="image">'
+            f"{labels}</{tag}></View>"
+        )
+        values = {"title": kind, "label_config": config, "maximum_annotations": 1}
+        return int(self._ask(http, "POST", "projects/", values)["id"])
 
     def _sign_up(self, number: int) -> str:
         """A further person, by the page that is open to all; returns the token."""
         session = requests.Session()
         page = f"{self.url}/user/signup/"
-        found = re.search(r'csrfmiddlewaretoken" value="([^"]+)"', session.get(page, timeout=60).text)
+        found = re.search(
+            r'csrfmiddlewaretoken" value="([^"]+)"', session.get(page, timeout=60).text
+        )
         assert found
         values = {
             "csrfmiddlewaretoken": found[1], "email": f"person{number}@example.com",

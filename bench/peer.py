@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from bench import _peer_content as content
@@ -44,8 +45,8 @@ TOGETHER = 50
 IDLE_SECONDS = 10
 LISTED = 100
 
-Sides = Sequence[Ours | LabelStudio]
-Part = Callable[[Ours | LabelStudio], list[Action]]
+OneSide = Ours | LabelStudio
+Sides = Sequence[OneSide]
 
 
 @dataclass
@@ -58,12 +59,15 @@ class Series:
 
     def at(self, share: float) -> float:
         ordered = sorted(self.passed)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+        return (
+            ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+        )
 
 
-def run(side: Ours | LabelStudio, actions: list[Action], clients: int, into: Series) -> None:
+def run(side: OneSide, actions: list[Action], clients: int, into: Series) -> None:
     """Each client does its share of the actions, one after the other, as a person of its own."""
     begun = computed(side.root)
+    afters: list[tuple[Action, Http]] = []
 
     def work(person: int) -> None:
         http = side.http(person)
@@ -73,7 +77,7 @@ def run(side: Ours | LabelStudio, actions: list[Action], clients: int, into: Ser
                 reply = action.do(http)
                 into.passed.append(1000 * (time.perf_counter() - start))
                 action.check(reply)
-                action.after(http)
+                afters.append((action, http))
             except Wrong as error:
                 into.wrong.append(str(error))
 
@@ -83,6 +87,8 @@ def run(side: Ours | LabelStudio, actions: list[Action], clients: int, into: Ser
     for thread in threads:
         thread.join()
     into.computing += 1000 * (computed(side.root) - begun)
+    for action, http in afters:
+        action.after(http)
 
 
 class Table:
@@ -97,10 +103,15 @@ class Table:
         print("| " + " | ".join(heads) + " |")
         print("|" + "---|" * len(heads), flush=True)
 
-    def row(self, name: str, clients: int, count: int, part: Callable[..., Action]) -> None:
-        """`count` actions, `part(side, index)`, in turns of at least one for each client."""
+    def row(
+        self, name: str, clients: int, count: int, part: Callable[..., Action], once: bool = False
+    ) -> None:
+        """`count` actions, `part(side, index)`, in turns of at least one for each client.
+
+        `once`: not more than one, because `after` must come before the same person's next one.
+        """
         found = {side.name: Series() for side in self.sides}
-        turns = max(1, min(self.turns, count // clients))
+        turns = max(1, count // clients if once else min(self.turns, count // clients))
         for turn in range(turns):
             share = range(count)[turn * count // turns : (turn + 1) * count // turns]
             for side in self.sides if turn % 2 else reversed(self.sides):
@@ -154,7 +165,10 @@ def _measure(table: Table, pictures: dict[int, bytes], images: int, people: int)
 
     table.row("upload a picture", 1, half, lambda s, i: s.upload("polygons", some(range(i, i + 1))))
     table.row(
-        f"upload {TOGETHER} pictures", 1, len(groups), lambda s, i: s.upload("polygons", some(groups[i]))
+        f"upload {TOGETHER} pictures",
+        1,
+        len(groups),
+        lambda s, i: s.upload("polygons", some(groups[i])),
     )
     table.row(
         "upload a picture", people, images,
@@ -174,11 +188,13 @@ def _measure(table: Table, pictures: dict[int, bytes], images: int, people: int)
     table.row(f"list {wanted}", people, 3 * people, lambda s, i: s.listed("polygons", wanted))
 
     cuts = [0, *(round(share * images) for share in (0.2, 0.52, 0.68)), images]
-    alone, many, one_by_one, rest = (range(*pair) for pair in zip(cuts, cuts[1:]))
+    alone, many, one_by_one, rest = (range(*pair) for pair in pairwise(cuts))
     for name, clients, numbers in (
         ("submit 10 polygons", 1, alone), ("submit 10 polygons", people, many),
     ):  # fmt: skip
-        table.row(name, clients, len(numbers), lambda s, i, n=numbers: s.submitted("polygons", n[i]))
+        table.row(
+            name, clients, len(numbers), lambda s, i, n=numbers: s.submitted("polygons", n[i])
+        )
     for clients, numbers in ((1, one_by_one), (people, rest)):
         for side in sides:
             run(side, [side.prepared("polygons", number) for number in numbers], clients, Series())
@@ -190,17 +206,22 @@ def _measure(table: Table, pictures: dict[int, bytes], images: int, people: int)
     table.row("open 10 polygons", people, 6 * people, lambda s, i: s.opened(i % many.stop))
     table.row("submit 3 masks", 1, half, lambda s, i: s.submitted("masks", images + i))
     table.row(
-        "submit 3 masks", people, images - half, lambda s, i: s.submitted("masks", images + half + i)
+        "submit 3 masks",
+        people,
+        images - half,
+        lambda s, i: s.submitted("masks", images + half + i),
     )
 
     given: dict[str, list[int]] = {side.name: [] for side in sides}
 
     for clients, count in ((1, images // 5), (people, 2 * people)):
-        table.row("next image", clients, count, lambda s, i: s.next(given[s.name]))
+        table.row("next image", clients, count, lambda s, i: s.next(given[s.name]), True)
     for side in sides:
         twice = len(given[side.name]) - len(set(given[side.name]))
         if twice:
-            print(f"WRONG {side.name}: {twice} of {len(given[side.name])} images given to two people")
+            print(
+                f"WRONG {side.name}: {twice} of {len(given[side.name])} images given to two people"
+            )
     exports(table, images)
 
 
@@ -210,7 +231,7 @@ def exports(table: Table, images: int) -> None:
     for kind, first in (("polygons", 0), ("masks", images)):
         numbers = range(first, first + images)
 
-        def part(side: Ours | LabelStudio, index: int, kind: str = kind, numbers: range = numbers) -> Action:
+        def part(side: OneSide, index: int, kind: str = kind, numbers: range = numbers) -> Action:
             def check(data: bytes) -> None:
                 verdicts.setdefault(kind, {})[side.name] = judge(data, kind, numbers)
 
@@ -220,8 +241,8 @@ def exports(table: Table, images: int) -> None:
     for kind, found in verdicts.items():
         for name, one in found.items():
             print(
-                f"{name}, COCO of {kind}: {one.images} images, {one.exact} of {one.wanted} exactly as "
-                f"sent, in {one.annotations} annotations"
+                f"{name}, COCO of {kind}: {one.images} images, {one.exact} of {one.wanted} exactly "
+                f"as sent, in {one.annotations} annotations"
             )
 
 
@@ -261,10 +282,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--no-pages", action="store_true", help="without Chromium")
     options = parser.parse_args(arguments)
     folders = [temporary("ours-"), temporary("theirs-")]
-    sides: list[Ours | LabelStudio] = [Ours(options.people)]
+    sides: list[OneSide] = [Ours(options.people)]
     if not options.only:
         sides.append(LabelStudio(options.people, PROGRAM))
-    started: list[Ours | LabelStudio] = []
+    started: list[OneSide] = []
     begun = os.getloadavg()[0]
     try:
         for side, folder in zip(sides, folders, strict=False):

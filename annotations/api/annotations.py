@@ -29,7 +29,7 @@ from annotations.errors import NotFound, ServiceError
 from annotations.models import Annotation, Image
 from annotations.selectors.annotations import get_annotation, list_annotations, region_values
 from annotations.selectors.projects import get_project
-from annotations.selectors.workspace import annotation_values
+from annotations.selectors.workspace import annotation_values, new_annotation_values
 from annotations.services.regions import Delete, PatchResult, Upsert, Write, apply_patch
 from annotations.services.reviews import start_annotation
 
@@ -55,8 +55,9 @@ class OwnAnnotation(View):
         """The own annotation of the image: made now (201), or there already (200)."""
         image = find(Image.objects.select_related("project"), request.user, pk=pk)
         annotation, made = start_annotation(request.user, image)
-        annotation = get_annotation(request.user, annotation.pk)
-        return Response(_values(request.user, annotation), status=201 if made else 200)
+        if made:
+            return Response(new_annotation_values(annotation), status=201)
+        return Response(_values(request.user, get_annotation(request.user, annotation.pk)))
 
 
 class Annotations(View):

@@ -47,15 +47,9 @@ class ImageSerializer(serializers.Serializer):
     height = serializers.IntegerField()
     status = serializers.ChoiceField(Image.Status.choices)
     created_at = serializers.DateTimeField()
-    url = serializers.SerializerMethodField()
-    thumbnail_url = serializers.SerializerMethodField()
+    url = serializers.CharField()
+    thumbnail_url = serializers.CharField()
     annotations = ImageAnnotationSerializer(many=True, help_text="Those that you may see.")
-
-    def get_url(self, image: Image) -> str:
-        return f"/api/images/{image.pk}/file"
-
-    def get_thumbnail_url(self, image: Image) -> str:
-        return f"/api/images/{image.pk}/thumbnail"
 
 
 class ImageQuery(PageQuery):
@@ -101,7 +95,7 @@ class Images(UploadView):
         names = ("status", "search", "annotator", "category")
         filters = {key: self.query[key] for key in names if key in self.query}
         rows, after = page(selectors.list_images(request.user, project, **filters), self.query)
-        return Response({"results": ImageSerializer(rows, many=True).data, "next": after})
+        return Response({"results": [selectors.image_line(row) for row in rows], "next": after})
 
     @endpoint(
         request={"multipart/form-data": UploadSerializer},
@@ -131,25 +125,32 @@ class Images(UploadView):
         for name, took in outcomes:
             if isinstance(took, ServiceError):
                 failed = failed or took
-                results.append({"name": name, "image": None, "error": took.body})
+                results.append({"name": name, "image": None, "error": _error(took.body)})
             elif isinstance(took, Job):
                 jobs.append(took)
             else:
                 results += _file_results(took)
-        body = UploadResultSerializer({"results": results, "jobs": jobs}).data
+        body = {"results": results, "jobs": JobSerializer(jobs, many=True).data}
         stored = any(result["image"] for result in results)
         if failed and not stored and not jobs:
             return Response(failed.body | {"results": body["results"]}, status=failed.status)
         return Response(body, status=201 if stored else 202)
 
 
+def _error(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: body[name] for name in ("code", "detail", "field", "hint")}
+
+
 def _file_results(took: ingest.FilesResult) -> list[dict[str, Any]]:
-    added = [{"name": image.name, "image": image, "error": None} for image in took.added]
-    bad = [{"name": one["name"], "image": None, "error": one} for one in took.bad]
+    added = [
+        {"name": image.name, "image": selectors.image_line(image), "error": None}
+        for image in took.added
+    ]
+    bad = [{"name": one["name"], "image": None, "error": _error(one)} for one in took.bad]
     known = [
-        {"name": name, "image": None, "error": ServiceError(
+        {"name": name, "image": None, "error": _error(ServiceError(
             409, "duplicate", f"“{name}” is already in this project.", field=name
-        ).body}
+        ).body)}
         for name in took.known
     ]  # fmt: skip
     return [*added, *bad, *known]
@@ -158,7 +159,7 @@ def _file_results(took: ingest.FilesResult) -> list[dict[str, Any]]:
 class OneImage(View):
     @endpoint(replies=ImageSerializer)
     def get(self, request: Request, pk: int) -> Response:
-        return Response(ImageSerializer(selectors.get_image(request.user, pk)).data)
+        return Response(selectors.image_line(selectors.get_image(request.user, pk)))
 
     @endpoint()
     def delete(self, request: Request, pk: int) -> Response:

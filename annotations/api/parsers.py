@@ -89,9 +89,7 @@ def parse_json(raw: bytes) -> Any:
     if _MAYBE_LARGE.search(text):
         numbers = {"parse_float": _float, "parse_int": _int}
     try:
-        value = json.loads(
-            text, object_pairs_hook=_pairs, parse_constant=_constant, **numbers
-        )
+        value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant, **numbers)
     except json.JSONDecodeError as error:
         raise _refuse(
             f"The body is not JSON: {error.msg}, line {error.lineno}, column {error.colno}."

@@ -22,7 +22,7 @@ INT = 2**31 - 1
 
 
 class GivenField(serializers.JSONField):
-    """As it came: `services.regions` checks it. Written as JSON once more, it would say the same."""
+    """As it came: `services.regions` checks it."""
 
     def to_internal_value(self, data: Any) -> Any:
         return data

@@ -6,15 +6,14 @@ from django.db.models import Q
 
 from annotations.models.images import Image
 from annotations.models.predictions import Proposal
-from annotations.models.projects import Category, Membership, Project, Role
+from annotations.models.projects import Category, Project, Role, projects_of
 
 
 class AnnotationQuerySet(models.QuerySet["Annotation"]):
     def visible_to(self, user) -> "AnnotationQuerySet":
         """One's own, and everybody's in projects where one is reviewer or above."""
-        memberships = Membership.objects.filter(user_id=user.pk)
-        reviewing = memberships.exclude(role=Role.ANNOTATOR).values("project_id")
-        own = Q(annotator_id=user.pk, project_id__in=memberships.values("project_id"))
+        own = Q(annotator_id=user.pk, project_id__in=projects_of(user))
+        reviewing = projects_of(user, but=Role.ANNOTATOR)
         return self.filter(own | Q(project_id__in=reviewing))
 
 

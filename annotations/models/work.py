@@ -4,15 +4,14 @@ from django.db.models import Q
 
 from annotations.models.annotations import Annotation
 from annotations.models.images import Image
-from annotations.models.projects import Membership, Project, Role
+from annotations.models.projects import Project, Role, projects_of
 
 
 class LeaseQuerySet(models.QuerySet["Lease"]):
     def visible_to(self, user) -> "LeaseQuerySet":
         """One's own, and everybody's in projects where one is reviewer or above."""
-        memberships = Membership.objects.filter(user_id=user.pk)
-        reviewing = memberships.exclude(role=Role.ANNOTATOR).values("project_id")
-        own = Q(user_id=user.pk, project_id__in=memberships.values("project_id"))
+        own = Q(user_id=user.pk, project_id__in=projects_of(user))
+        reviewing = projects_of(user, but=Role.ANNOTATOR)
         return self.filter(own | Q(project_id__in=reviewing))
 
 

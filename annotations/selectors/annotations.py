@@ -6,6 +6,7 @@ from annotations.access import at_least, find, require
 from annotations.models import Annotation, Image, Membership, Project, Region
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
+from annotations.prepared import Prepared
 
 EDITABLE = (Annotation.Status.IN_PROGRESS, Annotation.Status.SENT_BACK)
 
@@ -65,29 +66,32 @@ def has_other_reviewer(project_id: int, user) -> bool:
     return reviewers.exclude(role=Role.ANNOTATOR).exclude(user_id=user.pk).exists()
 
 
+_SHOWN = {
+    "uuid": "uuid", "category_id": "category", "counts": "mask", "polygons": "polygons",
+    "area": "area", "bbox": "bbox", "is_crowd": "is_crowd", "order": "order",
+    "attributes": "attributes", "source": "source", "proposal_id": "proposal",
+    "version": "version", "author__username": "author",
+}  # fmt: skip
+"""Columns, and what they are called where regions are shown."""
+_LIVE = Prepared(
+    lambda annotation: (
+        Region.objects.filter(annotation=annotation, deleted_at=None)
+        .order_by("order", "id")
+        .values_list(*_SHOWN)
+    )
+)
+
+
 def live_regions(annotation: Annotation, image: Image) -> list[dict[str, Any]]:
     """`region_values` of the regions that are not deleted, in drawing order.
 
     An annotation may have thousands, so no model instances are made.
     """
-    names = "uuid category_id counts polygons area bbox is_crowd order attributes source"
-    rows = annotation.regions.filter(deleted_at=None).order_by("order", "id")
-    return [
-        {
-            "uuid": str(row["uuid"]),
-            "category": row["category_id"],
-            "mask": mask_values(row["counts"], image),
-            **{
-                name: row[name]
-                for name in ("polygons", "area", "bbox", "is_crowd", "order", "attributes")
-            },
-            "source": row["source"],
-            "proposal": row["proposal_id"],
-            "version": row["version"],
-            "author": row["author__username"],
-        }
-        for row in rows.values(*names.split(), "proposal_id", "version", "author__username")
-    ]
+    rows = [dict(zip(_SHOWN.values(), row, strict=True)) for row in _LIVE(annotation.pk)]
+    for row in rows:
+        row["uuid"] = str(row["uuid"])
+        row["mask"] = mask_values(row["mask"], image)
+    return rows
 
 
 def region_values(region: Region, image: Image) -> dict[str, Any]:

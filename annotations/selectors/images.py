@@ -1,5 +1,7 @@
 """The image grid. How many images have which status: `selectors.projects.image_counts`."""
 
+from typing import Any
+
 from django.core.cache import cache
 from django.db.models import Exists, OuterRef, Prefetch, Subquery
 
@@ -23,7 +25,7 @@ def list_images(
     annotator: str = "",
     category: int | None = None,
 ) -> ImageQuerySet:
-    """The project's images, each with the annotations that `user` may see in `annotations.all()`.
+    """The project's images, each with the annotations that `user` may see in `seen`.
 
     `search` is part of the name, in any case; `annotator` a username; `category` an id: images
     with a region of it that `user` may see.
@@ -61,11 +63,35 @@ def _with_category(rows: ImageQuerySet, user, category: int) -> ImageQuerySet:
 
 
 def get_image(user, pk: int) -> Image:
-    """One image that `user` may see, with file, project and visible annotations; or NotFound."""
+    """One image that `user` may see, with file, project and `seen` annotations; or NotFound."""
     rows = Image.objects.select_related("file", "project").prefetch_related(_annotations(user))
     return find(rows, user, pk=pk)
 
 
 def _annotations(user) -> Prefetch:
     rows = Annotation.objects.visible_to(user).select_related("annotator").order_by("id")
-    return Prefetch("annotations", queryset=rows)
+    rows = rows.only("id", "status", "image", "annotator__username")
+    return Prefetch("annotations", queryset=rows, to_attr="seen")
+
+
+def image_line(image: Image) -> dict[str, Any]:
+    """An image in a list; `seen` as above, or a new image, which nobody has annotated."""
+    return {
+        "id": image.pk,
+        "uuid": str(image.uuid),
+        "name": image.name,
+        "width": image.width,
+        "height": image.height,
+        "status": image.status,
+        "created_at": image.created_at,
+        "url": f"/api/images/{image.pk}/file",
+        "thumbnail_url": f"/api/images/{image.pk}/thumbnail",
+        "annotations": [
+            {
+                "id": one.pk,
+                "status": one.status,
+                "annotator": {"id": one.annotator_id, "username": one.annotator.username},
+            }
+            for one in getattr(image, "seen", ())
+        ],
+    }

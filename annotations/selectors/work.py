@@ -20,7 +20,7 @@ HOLDING = (
 """An annotation in one of these states takes one of the places on its image."""
 
 
-def open_images(user, project: Project) -> QuerySet[Image]:
+def open_images(user, project: Project | int) -> QuerySet[Image]:
     """Images with a place for `user`, who has neither skipped nor submitted them."""
     mine = Lease.objects.filter(image=OuterRef("pk"), user=user, purpose=Lease.Purpose.LABEL)
     own = Annotation.objects.filter(image=OuterRef("pk"), annotator=user, status__in=HOLDING)
@@ -35,14 +35,22 @@ def queues(user, project: Project) -> list[QuerySet[Image]]:
 
     The first row of each is found by one walk of the index `image_queue`.
     """
-    rows = open_images(user, project)
+    ids: list[int | None] = [*waiting_batches(project).values_list("pk", flat=True), None]
+    return [queue_of(user, project, pk) for pk in ids]
+
+
+def waiting_batches(project: Project | int) -> QuerySet[Batch]:
+    """The batches in which an image has a place for somebody, in their order."""
     waiting = Image.objects.filter(batch=OuterRef("pk"), project=project, has_place__in=[True])
-    batches = Batch.objects.filter(Exists(waiting), project=project)
-    ids: list[int | None] = [*batches.values_list("pk", flat=True), None]
-    return [rows.filter(batch=pk).order_by("-priority", "pk") for pk in ids]
+    return Batch.objects.filter(Exists(waiting), project=project)
 
 
-def own_work(user, project: Project) -> list[QuerySet[Annotation]]:
+def queue_of(user: Any, project: Project | int, batch: int | None) -> QuerySet[Image]:
+    """The open images of one batch, or of none, in the order of the queue."""
+    return open_images(user, project).filter(batch=batch).order_by("-priority", "pk")
+
+
+def own_work(user, project: Project | int) -> list[QuerySet[Annotation]]:
     """What `user` should go on with: sent back, begun and held, begun and free again."""
     own = Annotation.objects.filter(project=project, annotator=user)
     mine = Lease.objects.filter(image=OuterRef("image"), user=user, purpose=Lease.Purpose.LABEL)

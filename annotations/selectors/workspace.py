@@ -3,13 +3,14 @@
 from itertools import chain
 from typing import Any
 
-from django.db.models import Exists, Max, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Sum
 
 from annotations.access import at_least, find, require, role_in
 from annotations.errors import NotFound
 from annotations.models import (
     Annotation,
     Category,
+    Dismissal,
     Image,
     ImageTally,
     Prediction,
@@ -18,6 +19,7 @@ from annotations.models import (
     Review,
 )
 from annotations.models.projects import Role
+from annotations.prepared import Prepared
 from annotations.selectors.annotations import (
     live_regions,
     mask_values,
@@ -122,24 +124,47 @@ def annotation_values(
 ) -> dict[str, Any]:
     """An annotation with its regions, dismissals, reviews and comments."""
     submitted = annotation.status == Status.SUBMITTED
-    return {
-        "id": annotation.pk,
-        "image": image.pk,
-        "status": annotation.status,
-        "revision": annotation.revision,
-        "annotator": {"id": annotation.annotator_id, "username": annotation.annotator.username},
+    return new_annotation_values(annotation) | {
         "editable": may_edit(user, annotation),
         "fixing": submitted and annotation.fixer_id == user.pk,
         "reviewable": submitted and may_judge(user, role, annotation),
         "regions": live_regions(annotation, image),
-        "dismissed": list(annotation.dismissals.values_list("proposal_id", flat=True)),
+        "dismissed": [proposal for (proposal,) in _DISMISSED(annotation.pk)],
         "reviews": [review_values(review) for review in reviews_of(annotation)],
         "comments": [comment_values(comment) for comment in comments_of(annotation)],
     }
 
 
+def new_annotation_values(annotation: Annotation) -> dict[str, Any]:
+    """An annotation that its annotator has begun just now."""
+    return {
+        "id": annotation.pk,
+        "image": annotation.image_id,
+        "status": annotation.status,
+        "revision": annotation.revision,
+        "annotator": {"id": annotation.annotator_id, "username": annotation.annotator.username},
+        "editable": True,
+        "fixing": False,
+        "reviewable": False,
+        "regions": [],
+        "dismissed": [],
+        "reviews": [],
+        "comments": [],
+    }
+
+
+_DISMISSED = Prepared(
+    lambda annotation: Dismissal.objects.filter(annotation=annotation).values_list("proposal")
+)
+_PREDICTED = Prepared(
+    lambda image: Prediction.objects.filter(image=image).order_by().values_list("pk")[:1]
+)
+
+
 def newest_proposals(image: Image) -> list[dict[str, Any]]:
     """The proposals of the newest prediction of each model, the surest first."""
+    if not _PREDICTED(image.pk):
+        return []
     models = Prediction.objects.filter(image=image).order_by().values("model")
     newest = models.annotate(newest=Max("pk")).values("newest")
     proposals = Proposal.objects.filter(prediction__in=newest).select_related("prediction")
@@ -160,27 +185,61 @@ def newest_proposals(image: Image) -> list[dict[str, Any]]:
     ]
 
 
+class _Places:
+    """Previous, next, position and total among the images of a project, or of one status in it."""
+
+    def __init__(self, status: str = "") -> None:
+        only = {"status": status} if status else {}
+
+        def rows(project: int) -> QuerySet[Image]:
+            return Image.objects.filter(project=project, **only)
+
+        self.neighbours = Prepared(
+            lambda project, pk: Image.objects.filter(pk=pk).values_list(
+                Subquery(rows(project).filter(pk__lt=pk).order_by("-pk").values("pk")[:1]),
+                Subquery(rows(project).filter(pk__gt=pk).order_by("pk").values("pk")[:1]),
+            )
+        )
+        self.earlier = Prepared(
+            lambda project, first, pk: (
+                rows(project)
+                .filter(pk__gte=first, pk__lt=pk)
+                .order_by()
+                .values("project")
+                .annotate(number=Count("pk"))
+                .values_list("number")
+            )
+        )
+        self.counts = Prepared(
+            lambda project, block: (
+                ImageTally.objects.filter(project=project, **only)
+                .order_by()
+                .values("project")
+                .annotate(before=Sum("number", filter=Q(block__lt=block)), all=Sum("number"))
+                .values_list("before", "all")
+            )
+        )
+
+
+_PLACES = {status: _Places(status) for status in ("", *Image.Status.values)}
+
+
 def _place(image: Image, status: str) -> dict[str, Any]:
     """Where the image is among those of its project (and of one status), by id.
 
     The image itself counts whatever its status. Whole blocks of ids come from the tallies.
     """
-    rows = Image.objects.filter(project_id=image.project_id)
-    tallies = ImageTally.objects.filter(project=image.project_id)
-    if status:
-        rows, tallies = rows.filter(status=status), tallies.filter(status=status)
+    places, project = _PLACES[status], image.project_id
     block = image.pk // ImageTally.BLOCK
-    counts = tallies.aggregate(before=Sum("number", filter=Q(block__lt=block)), all=Sum("number"))
-    earlier = rows.filter(pk__gte=block * ImageTally.BLOCK, pk__lt=image.pk).count()
+    before, total = next(iter(places.counts(project, block)), (0, 0))
+    earlier = places.earlier.first(project, block * ImageTally.BLOCK, image.pk) or 0
+    previous, following = places.neighbours(project, image.pk)[0]
     stranger = bool(status) and image.status != status
-    neighbours = Image.objects.filter(pk=image.pk).values(
-        previous=Subquery(rows.filter(pk__lt=image.pk).order_by("-pk").values("pk")[:1]),
-        next=Subquery(rows.filter(pk__gt=image.pk).order_by("pk").values("pk")[:1]),
-    )
     return {
-        **neighbours.get(),
-        "position": (counts["before"] or 0) + earlier + 1,
-        "total": (counts["all"] or 0) + stranger,
+        "previous": previous,
+        "next": following,
+        "position": (before or 0) + earlier + 1,
+        "total": (total or 0) + stranger,
     }
 
 

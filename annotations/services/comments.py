@@ -10,6 +10,7 @@ from django.utils import timezone
 from annotations.masks import polygons as polygon_masks
 from annotations.masks import rle
 from annotations.models import Annotation, Comment, Image, Region
+from annotations.prepared import Prepared
 from annotations.records import Geometry
 
 
@@ -22,6 +23,13 @@ class Shape(NamedTuple):
     deleted: bool
 
 
+_OPEN = Prepared(
+    lambda annotation: (
+        Comment.objects.filter(annotation=annotation, resolved_at=None, stale_at=None)
+        .order_by()
+        .values_list("pk")[:1]
+    )
+)
 NOTHING = Shape(None, None, 0, True)
 
 
@@ -38,9 +46,9 @@ def mark_stale(
     """
     pinned = Q(region__isnull=False) | Q(x__isnull=False)
     rows = Comment.objects.filter(pinned, annotation=annotation, resolved_at=None, stale_at=None)
-    found = list(rows)
-    if not found:
+    if not _OPEN(annotation.pk):
         return
+    found = list(rows)
     changed = {
         region.pk: (before.get(region.uuid, NOTHING), shape_of(region)) for region in touched
     }

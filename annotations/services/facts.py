@@ -36,6 +36,7 @@ from annotations.models import (
     WorkDay,
     WorkFact,
 )
+from annotations.prepared import Prepared
 from annotations.selectors.quality import MADE, RIGHT
 from annotations.selectors.shapes import shape_of, shapes_of
 
@@ -49,19 +50,22 @@ COUNTED = (Status.SUBMITTED, Status.SENT_BACK, Status.APPROVED)
 LATE_SECONDS = 60
 
 
+_GOLD = Prepared(lambda annotation: Gold.objects.filter(truth=annotation).values_list("image"))
+
+
 def due(annotation: Annotation) -> None:
     """Call in a transaction: the annotation is to be measured again."""
-    WorkFact.objects.update_or_create(
+    fact = WorkFact(
         annotation=annotation,
-        defaults={"due": timezone.now()},
-        create_defaults={
-            "due": timezone.now(),
-            "project_id": annotation.project_id,
-            "annotator_id": annotation.annotator_id,
-        },
+        due=timezone.now(),
+        project_id=annotation.project_id,
+        annotator_id=annotation.annotator_id,
     )
-    for gold in Gold.objects.filter(truth=annotation):
-        due_again(Annotation.objects.filter(image=gold.image_id).exclude(pk=annotation.pk))
+    WorkFact.objects.bulk_create(
+        [fact], update_conflicts=True, unique_fields=["annotation"], update_fields=["due"]
+    )
+    for (image,) in _GOLD(annotation.pk):
+        due_again(Annotation.objects.filter(image=image).exclude(pk=annotation.pk))
     transaction.on_commit(wake)
 
 

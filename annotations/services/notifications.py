@@ -7,7 +7,8 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from annotations.models import Annotation, Job, Membership, Notification, Project, User
-from annotations.models.projects import Role
+from annotations.models.projects import MembershipQuerySet, Role
+from annotations.prepared import Prepared
 
 KEEP_DAYS = 90
 Kind = Notification.Kind
@@ -42,13 +43,26 @@ def tell(
     )
 
 
+def _not_told(project: int, annotator: int) -> MembershipQuerySet:
+    """Who reviews in a project and was not told since last reading it, but for one person."""
+    told = Notification.objects.filter(
+        user=OuterRef("user"), project=project, kind=Kind.SUBMITTED, read_at=None
+    )
+    rows = Membership.objects.filter(~Exists(told), project=project)
+    return rows.exclude(role=Role.ANNOTATOR).exclude(user=annotator)
+
+
+_TO_TELL = Prepared(
+    lambda project, annotator: _not_told(project, annotator).order_by().values_list("pk")[:1]
+)
+
+
 def tell_reviewers(annotation: Annotation) -> None:
     """That work waits, to whoever may judge it and has not been told since last reading it."""
-    told = Notification.objects.filter(
-        user=OuterRef("user"), project=annotation.project_id, kind=Kind.SUBMITTED, read_at=None
-    )
-    rows = Membership.objects.filter(~Exists(told), project=annotation.project_id)
-    rows = rows.exclude(role=Role.ANNOTATOR).exclude(user=annotation.annotator_id)
+    asked = (annotation.project_id, annotation.annotator_id)
+    if not _TO_TELL(*asked):
+        return
+    rows = _not_told(*asked)
     # In one order, so that of two who submit at once none waits for the other for ever.
     reviewers = [row.user for row in rows.select_related("user").order_by("user_id")]
     title = f"{annotation.annotator.username} submitted {annotation.image.name}"

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import IntegrityError, OperationalError, transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models import Count, OuterRef, Subquery
 from django.utils import timezone
 
 from annotations import attributes as typed
@@ -30,6 +30,7 @@ from annotations.models import (
     Region,
     RegionRevision,
 )
+from annotations.prepared import Prepared
 from annotations.records import Geometry
 from annotations.selectors.annotations import may_edit, region_values
 from annotations.services import comments, work
@@ -222,6 +223,17 @@ def _attributes_problem(attributes: Any) -> str:
     return ""
 
 
+_LIVE = Prepared(
+    lambda annotation: (
+        Region.objects.filter(annotation=annotation, deleted_at=None)
+        .order_by()
+        .values("annotation")
+        .annotate(number=Count("pk"))
+        .values_list("number")
+    )
+)
+
+
 class _Patch:
     """One try at applying a patch. Regions change in memory first; a refusal leaves no trace."""
 
@@ -282,19 +294,19 @@ class _Patch:
         }
         self.seen = _by(
             "write",
-            RegionRevision.objects.filter(write__in=[write.key for write in named]).select_related(
-                "region"
-            ),
+            RegionRevision.objects.filter(write__in=[write.key for write in named])
+            .select_related("region")
+            .order_by(),
         )
         self.regions = _by(
             "uuid",
-            Region.objects.filter(uuid__in=[write.region for write in named]),
+            Region.objects.filter(uuid__in=[write.region for write in named]).order_by(),
         )
         self.categories = _by(
             "pk",
             Category.objects.filter(
                 project=self.project, pk__in={write.category for write in upserts}
-            ),
+            ).order_by(),
         )
         self.proposals = set(
             Proposal.objects.filter(prediction__image=self.image, pk__in=proposals).values_list(
@@ -494,7 +506,8 @@ class _Patch:
         """The number of regions, and in exclusive projects that no two share a pixel."""
         others = self.annotation.regions.filter(deleted_at=None).exclude(uuid__in=self.touched)
         live = [r for u in self.touched if (r := self.regions[u]).deleted_at is None]
-        if live and others.count() + len(live) > MAX_REGIONS:
+        most = (_LIVE.first(self.annotation.pk) or 0) + len(live)
+        if live and most > MAX_REGIONS and others.count() + len(live) > MAX_REGIONS:
             raise Conflict("too_many_regions", f"An image has at most {MAX_REGIONS} regions.")
         if live and self.project.exclusive:
             there = list(others.values_list("pk", "bbox", "category_id", "uuid"))
@@ -552,9 +565,12 @@ class _Patch:
         touched = [self.regions[region] for region in self.touched]
         changed = [region for region in touched if region.pk]
         Region.objects.bulk_create([region for region in touched if not region.pk])
-        _keep_shapes(changed)
-        for region in changed:
-            region.save(update_fields=WRITTEN_FIELDS)
+        if changed:
+            _keep_shapes(changed)
+            Region.objects.bulk_create(
+                changed,
+                update_conflicts=True, unique_fields=["uuid"], update_fields=WRITTEN_FIELDS,
+            )  # fmt: skip
         active = min(max(self.seconds, 0), MAX_SECONDS)
         for revision in self.revisions:
             revision.seconds = active / len(self.revisions)
@@ -565,8 +581,8 @@ class _Patch:
             for pk, dismiss in shown.items()
             if dismiss
         )
-        restored = [pk for pk, dismiss in shown.items() if not dismiss]
-        Dismissal.objects.filter(annotation=self.annotation, proposal__in=restored).delete()
+        if restored := [pk for pk, dismiss in shown.items() if not dismiss]:
+            Dismissal.objects.filter(annotation=self.annotation, proposal__in=restored).delete()
 
         first = not self.annotation.revision
         self.annotation.revision += len(self.revisions) + len(shown)

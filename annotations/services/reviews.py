@@ -2,7 +2,7 @@
 
 import uuid
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from annotations import attributes as typed
@@ -10,11 +10,35 @@ from annotations.access import require
 from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
 from annotations.models import Annotation, Comment, Gold, Image, Project, Region, Review
 from annotations.models.projects import Role
+from annotations.prepared import Prepared
 from annotations.selectors.annotations import EDITABLE, may_judge
 from annotations.services import events, facts, sampling, work
 
 Status = Annotation.Status
 Verdict = Review.Verdict
+
+
+_LOCKED_STATUS = Prepared(
+    lambda image: (
+        Image.objects.filter(pk=image).select_for_update(no_key=True).values_list("status")
+    )
+)
+_STATUSES = Prepared(
+    lambda image: (
+        Annotation.objects.filter(image=image)
+        .exclude(status=Status.IN_PROGRESS, revision=0)
+        .exclude(pk__in=Gold.objects.filter(image=image).values("truth"))
+        .values_list("status")
+    )
+)
+_WITH_ATTRIBUTES = Prepared(
+    lambda annotation: (
+        Region.objects.filter(annotation=annotation, deleted_at=None)
+        .exclude(category__attributes=[])
+        .order_by()
+        .values_list("pk")[:1]
+    )
+)
 
 
 def keep_image_status(image: Image) -> None:
@@ -23,16 +47,11 @@ def keep_image_status(image: Image) -> None:
     An annotation in which nothing was written yet counts for nothing, and neither does the truth
     of a gold image: annotators must not see that there is one.
     """
-    locked = Image.objects.select_for_update(no_key=True).get(pk=image.pk)
-    found = set(
-        Annotation.objects.filter(image=image)
-        .exclude(status=Status.IN_PROGRESS, revision=0)
-        .exclude(pk__in=Gold.objects.filter(image=image).values("truth"))
-        .values_list("status", flat=True)
-    )
+    before = _LOCKED_STATUS.first(image.pk)
+    found = {status for (status,) in _STATUSES(image.pk)}
     order = (Status.APPROVED, Status.SUBMITTED, Status.SENT_BACK, Status.IN_PROGRESS)
     status = next((str(status) for status in order if status in found), Image.Status.NEW)
-    if locked.status != status:
+    if before != status:
         Image.objects.filter(pk=image.pk).update(status=status)
     image.status = status
 
@@ -44,11 +63,15 @@ def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
     if existing:
         return existing, False
     _refuse_archived(image.project)
-    with transaction.atomic():
-        work.take(user, image.project, image)
-        return Annotation.objects.get_or_create(
-            image=image, annotator=user, defaults={"project_id": image.project_id}
-        )
+    try:
+        with transaction.atomic():
+            work.take(user, image.project, image)
+            made = Annotation.objects.create(
+                image=image, annotator=user, project_id=image.project_id
+            )
+    except IntegrityError:  # another tab of the same person was quicker
+        return Annotation.objects.get(image=image, annotator=user), False
+    return made, True
 
 
 def submit(user, annotation: Annotation, revision: int) -> Annotation:
@@ -74,6 +97,8 @@ def submit(user, annotation: Annotation, revision: int) -> Annotation:
 
 
 def _attributes_complete(annotation: Annotation) -> None:
+    if not _WITH_ATTRIBUTES(annotation.pk):
+        return
     rows = Region.objects.filter(annotation=annotation, deleted_at=None)
     rows = rows.exclude(category__attributes=[]).select_related("category").order_by("order", "id")
     fields = ("uuid", "attributes", "category__name", "category__attributes")

@@ -3,12 +3,30 @@
 import hashlib
 from statistics import fmean
 
-from django.db.models import Count, Q
+from django.db.models import Count
 
-from annotations.models import Annotation, Review, ReviewRule
+from annotations.models import Annotation, Region, Review, ReviewRule
+from annotations.prepared import Prepared
 
 UNSURE = 0.5
 """The risk of a region that no model proposed."""
+Verdict = Review.Verdict
+_VERDICTS = Prepared(
+    lambda project, annotator: (
+        Review.objects.filter(annotation__project=project, annotation__annotator=annotator)
+        .order_by()
+        .values("verdict")
+        .annotate(number=Count("pk"))
+        .values_list("verdict", "number")
+    )
+)
+_SCORES = Prepared(
+    lambda annotation: (
+        Region.objects.filter(annotation=annotation, deleted_at=None)
+        .order_by()
+        .values_list("proposal__score")
+    )
+)
 
 
 def judge(annotation: Annotation) -> None:
@@ -33,16 +51,8 @@ def risk(annotation: Annotation) -> float:
     The first is a share of the person's verdicts in the project, smoothed by one of each kind
     (Laplace's rule); the second the mean over regions of 1 − the score of their proposals.
     """
-    verdicts = Review.objects.filter(
-        annotation__project=annotation.project_id, annotation__annotator=annotation.annotator_id
-    ).aggregate(
-        back=Count("pk", filter=Q(verdict=Review.Verdict.SEND_BACK)),
-        good=Count("pk", filter=Q(verdict=Review.Verdict.APPROVE)),
-    )
-    sent_back = (verdicts["back"] + 1) / (verdicts["back"] + verdicts["good"] + 2)
-    regions = annotation.regions.filter(deleted_at=None)
-    scores = [
-        UNSURE if score is None else 1 - score
-        for score in regions.values_list("proposal__score", flat=True)
-    ]
+    verdicts = dict(_VERDICTS(annotation.project_id, annotation.annotator_id))
+    back, good = verdicts.get(Verdict.SEND_BACK, 0), verdicts.get(Verdict.APPROVE, 0)
+    sent_back = (back + 1) / (back + good + 2)
+    scores = [UNSURE if score is None else 1 - score for (score,) in _SCORES(annotation.pk)]
     return (sent_back + (fmean(scores) if scores else UNSURE)) / 2

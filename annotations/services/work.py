@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, Count, Exists, OuterRef, QuerySet, Subquery, Value, When
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import LessThan
 from django.utils import timezone
 
@@ -21,6 +21,7 @@ from annotations.access import require
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.models import Annotation, Batch, Gold, Image, Lease, Membership, Project
 from annotations.models.projects import Role
+from annotations.prepared import Prepared
 from annotations.selectors import work as queue
 from annotations.services import audit, facts
 
@@ -36,6 +37,10 @@ LABEL, REVIEW = Lease.Purpose.LABEL, Lease.Purpose.REVIEW
 # --- places -----------------------------------------------------------------------------------
 def recount(images: QuerySet[Image]) -> int:
     """Writes `has_place` of these images anew, in one UPDATE. On gold ones is a place for all."""
+    return images.update(**_places())
+
+
+def _places() -> dict[str, Any]:
     holding = Annotation.objects.filter(image=OuterRef("pk"), status__in=queue.HOLDING)
     same = Annotation.objects.filter(
         image=OuterRef("image"), annotator=OuterRef("user"), status__in=queue.HOLDING
@@ -46,7 +51,7 @@ def recount(images: QuerySet[Image]) -> int:
     project = Project.objects.filter(pk=OuterRef("project")).values("annotators")
     left = LessThan(taken, Coalesce(Subquery(batch), Subquery(project)))
     gold = Exists(Gold.objects.filter(image=OuterRef("pk")))
-    return images.update(has_place=Case(When(gold, then=Value(True)), default=left))
+    return {"has_place": Case(When(gold, then=Value(True)), default=left)}
 
 
 def _number(rows: QuerySet[Any]) -> Any:
@@ -54,12 +59,17 @@ def _number(rows: QuerySet[Any]) -> Any:
     return Coalesce(Subquery(counted), Value(0))
 
 
+_RECOUNT = Prepared(lambda image: Image.objects.filter(pk=image), _places, returning="has_place")
+_LOCK = Prepared(
+    lambda image: Image.objects.filter(pk=image).select_for_update(no_key=True).values_list("pk")
+)
+
+
 def _keep_places(image_id: int) -> bool:
     """Whether a place is left; the image's row stays locked until the transaction ends."""
-    row = Image.objects.filter(pk=image_id)
-    row.select_for_update(no_key=True).first()
-    recount(row)
-    return row.filter(has_place=True).exists()
+    if connection.features.has_select_for_update:  # else one transaction writes at a time
+        _LOCK(image_id)
+    return bool(_RECOUNT.first(image_id))
 
 
 def _until(project: Project) -> datetime:
@@ -73,29 +83,45 @@ def pull(user, project: Project, purpose: str = LABEL, after: int | None = None)
     if project.archived:
         raise Conflict("archived", "The project is archived, so nothing in it changes.")
     with transaction.atomic():
-        # Of one person's tabs, one after the other.
-        member = Membership.objects.select_for_update(no_key=True)
-        member.filter(project=project, user=user).first()
+        if connection.features.has_select_for_update:  # of one person's tabs, one after the other
+            member = Membership.objects.select_for_update(no_key=True)
+            member.filter(project=project, user=user).first()
         _end_expired(project)
         if purpose == REVIEW:
             return _pull_review(user, project, after)
         return _pull_own(user, project, after) or _pull_new(user, project, after)
 
 
+# Of which `after` is 0 where there is none.
+def _own_work(place: int) -> Prepared:
+    return Prepared(
+        lambda user, project, after: (
+            queue.own_work(user, project)[place].exclude(image=after).values_list("image")[:1]
+        )
+    )
+
+
+_BACK, _BEGUN, _LEFT = map(_own_work, range(3))
+_LEASED = Prepared(
+    lambda user, project, after: (
+        Lease.objects.filter(project=project, user=user, purpose=LABEL, state=State.ACTIVE)
+        .exclude(image=after)
+        .order_by("pk")
+        .values_list("image")[:1]
+    )
+)
+_BATCHES = Prepared(lambda project: queue.waiting_batches(project).values_list("pk"))
+
+
 def _pull_own(user, project: Project, after: int | None) -> Lease | None:
     """What was sent back, what is leased, what was begun and has its place still."""
-    back, begun, left = queue.own_work(user, project)
-    leased = Lease.objects.filter(project=project, user=user, purpose=LABEL, state=State.ACTIVE)
-    for rows in (
-        back.values_list("image", flat=True),
-        begun.values_list("image", flat=True),
-        leased.exclude(image=after).order_by("pk").values_list("image", flat=True),
-    ):
-        image = rows.exclude(image=after).first()
+    asked = (user.pk, project.pk, after or 0)
+    for rows in (_BACK, _BEGUN, _LEASED):
+        image = rows.first(*asked)
         if image is not None:
             return _hold(user, project, image)
-    for image in left.exclude(image=after).values_list("image", flat=True):
-        if _keep_places(image):
+    while (image := _LEFT.first(*asked)) is not None:
+        if _keep_places(image):  # else it is not left any more
             return _hold(user, project, image)
     return None
 
@@ -109,31 +135,55 @@ def _pull_new(user, project: Project, after: int | None) -> Lease | None:
             return _hold(user, project, image)
 
 
+def _free(batch: bool, skip_locked: bool) -> Prepared:
+    """The first image of a batch, or of none, for a person."""
+
+    def locked(rows: QuerySet[Image], after: int) -> QuerySet[Any, Any]:
+        rows = rows.exclude(pk=after)
+        rows = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+        return rows.values_list("pk")[:1]
+
+    if batch:
+        return Prepared(
+            lambda user, project, after, pk: locked(queue.queue_of(user, project, pk), after)
+        )
+    return Prepared(lambda user, project, after: locked(queue.queue_of(user, project, None), after))
+
+
+_FREE = {(batch, skip): _free(batch, skip) for batch in (True, False) for skip in (True, False)}
+
+
 def _free_image(user, project: Project, after: int | None) -> int | None:
     """The first image of the queue that nobody else has locked; waits for locks at its end."""
-    rows = queue.queues(user, project)
-    if after is not None:
-        rows = [row.exclude(pk=after) for row in rows]
-    for skip_locked in (True, False):
-        for row in rows:
-            locked = row.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
-            image = locked.values_list("pk", flat=True).first()
+    asked = (user.pk, project.pk, after or 0)
+    batches = _BATCHES(project.pk)
+    for skip_locked in (True, False) if connection.features.has_select_for_update else (False,):
+        for (batch,) in batches:
+            image = _FREE[True, skip_locked].first(*asked, batch)
             if image is not None:
                 return image
+        image = _FREE[False, skip_locked].first(*asked)
+        if image is not None:
+            return image
     return None
 
 
 def _hold(user, project: Project, image_id: int, until: datetime | None = None) -> Lease:
     """The lease of `user` on an image to label, made or put off."""
-    lease, made = Lease.objects.get_or_create(
-        image_id=image_id,
-        user=user,
-        purpose=LABEL,
-        state=State.ACTIVE,
-        defaults={"project": project, "until": until or _until(project)},
-    )
-    if not made:
-        lease.until = until or _until(project)
+    mine = Lease.objects.filter(image=image_id, user=user, purpose=LABEL, state=State.ACTIVE)
+    lease = mine.first()
+    until = until or _until(project)
+    if lease is None:
+        values = {"purpose": LABEL, "state": State.ACTIVE, "until": until}
+        try:
+            with transaction.atomic():
+                lease = Lease.objects.create(
+                    project=project, image_id=image_id, user=user, **values
+                )
+        except IntegrityError:  # another tab of the same person was quicker
+            lease = mine.get()
+    else:
+        lease.until = until
         lease.save(update_fields=["until"])
     _keep_places(image_id)
     return lease
@@ -268,8 +318,19 @@ def sweep() -> int:
     return ended
 
 
+_EXPIRED = Prepared(
+    lambda project: (
+        Lease.objects.filter(project=project, state=State.ACTIVE, until__lte=Now())
+        .order_by()
+        .values_list("pk")[:1]
+    )
+)
+
+
 def _end_expired(project: Project) -> int:
     """In order of images, so that two who do this never wait for each other."""
+    if not _EXPIRED(project.pk):
+        return 0
     overdue = Lease.objects.filter(project=project, state=State.ACTIVE, until__lte=timezone.now())
     locked = overdue.select_for_update(of=("self",), no_key=True, skip_locked=True)
     found = list(locked.order_by("image")[:HANDED_BACK_AT_ONCE])
