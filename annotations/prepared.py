@@ -6,7 +6,7 @@ database, and filled in with numbers.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
@@ -36,8 +36,8 @@ class Prepared:
         self._count = len(inspect.signature(build).parameters)
         self._compiled: dict[str, tuple[str, tuple[Any, ...], Any, dict[Any, Any]]] = {}
 
-    def __call__(self, *numbers: int) -> list[Sequence[Any]]:
-        """The rows, with Python's types."""
+    def __call__(self, *numbers: int) -> list[Any]:
+        """The rows, each a sequence of values with Python's types."""
         vendor = connection.vendor
         if vendor not in self._compiled:
             self._compiled[vendor] = self._compile()

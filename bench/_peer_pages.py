@@ -196,7 +196,7 @@ class _TheirPages:
             for index, ring in enumerate(content.rings(1, POLYGONS, WIDTH, HEIGHT)):
                 points = (ring / [WIDTH / 100, HEIGHT / 100]).tolist()
                 labels = [category_of(index)]
-                value = {"points": points, "closed": True, "polygonlabels": labels}
+                value: dict[str, Any] = {"points": points, "closed": True, "polygonlabels": labels}
                 yield {"type": "polygonlabels", "value": value}
 
     def opened(self, address: str, count: int) -> float:

@@ -273,11 +273,15 @@ class Ours(Side):
 
     def make_project(self, http: Http, name: str) -> int:
         """One with our categories, whose ids `categories` holds."""
-        values = {"name": name, "kind": "instance"}
-        project = int(self._ask(http, "POST", "projects", values)["id"])
+        kind = {"name": name, "kind": "instance"}
+        project = int(self._ask(http, "POST", "projects", kind)["id"])
         self.categories[project] = {}
         for index, category in enumerate(CATEGORIES):
-            values = {"name": category, "color": f"#33{40 + 20 * index}99", "is_thing": True}
+            values: dict[str, Any] = {
+                "name": category,
+                "color": f"#33{40 + 20 * index}99",
+                "is_thing": True,
+            }
             made = self._ask(http, "POST", f"projects/{project}/categories", values)
             self.categories[project][category] = made["id"]
         return project

@@ -3,7 +3,7 @@
 from itertools import chain
 from typing import Any
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, Sum
 
 from annotations.access import at_least, find, require, role_in
 from annotations.errors import NotFound
@@ -185,43 +185,28 @@ def newest_proposals(image: Image) -> list[dict[str, Any]]:
     ]
 
 
-class _Places:
-    """Previous, next, position and total among the images of a project, or of one status in it."""
+def _place_query(status: str) -> Prepared:
+    """Previous, next, how many in the image's block before it, in earlier blocks, and in all."""
+    only = {"status": status} if status else {}
 
-    def __init__(self, status: str = "") -> None:
-        only = {"status": status} if status else {}
+    def one(rows: QuerySet[Any], number: Any) -> Subquery:
+        return Subquery(rows.order_by().values("project").annotate(one=number).values("one"))
 
-        def rows(project: int) -> QuerySet[Image]:
-            return Image.objects.filter(project=project, **only)
-
-        self.neighbours = Prepared(
-            lambda project, pk: Image.objects.filter(pk=pk).values_list(
-                Subquery(rows(project).filter(pk__lt=pk).order_by("-pk").values("pk")[:1]),
-                Subquery(rows(project).filter(pk__gt=pk).order_by("pk").values("pk")[:1]),
-            )
-        )
-        self.earlier = Prepared(
-            lambda project, first, pk: (
-                rows(project)
-                .filter(pk__gte=first, pk__lt=pk)
-                .order_by()
-                .values("project")
-                .annotate(number=Count("pk"))
-                .values_list("number")
-            )
-        )
-        self.counts = Prepared(
-            lambda project, block: (
-                ImageTally.objects.filter(project=project, **only)
-                .order_by()
-                .values("project")
-                .annotate(before=Sum("number", filter=Q(block__lt=block)), all=Sum("number"))
-                .values_list("before", "all")
-            )
+    def build(project: int, pk: int, first: int, block: int) -> QuerySet[Any, Any]:
+        rows = Image.objects.filter(project=project, **only)
+        tallies = ImageTally.objects.filter(project=project, **only)
+        return Image.objects.filter(pk=pk).values_list(
+            Subquery(rows.filter(pk__lt=pk).order_by("-pk").values("pk")[:1]),
+            Subquery(rows.filter(pk__gt=pk).order_by("pk").values("pk")[:1]),
+            one(rows.filter(pk__gte=first, pk__lt=pk), Count("pk")),
+            one(tallies.filter(block__lt=block), Sum("number")),
+            one(tallies, Sum("number")),
         )
 
+    return Prepared(build)
 
-_PLACES = {status: _Places(status) for status in ("", *Image.Status.values)}
+
+_PLACES = {status: _place_query(status) for status in ("", *Image.Status.values)}
 
 
 def _place(image: Image, status: str) -> dict[str, Any]:
@@ -229,17 +214,16 @@ def _place(image: Image, status: str) -> dict[str, Any]:
 
     The image itself counts whatever its status. Whole blocks of ids come from the tallies.
     """
-    places, project = _PLACES[status], image.project_id
     block = image.pk // ImageTally.BLOCK
-    before, total = next(iter(places.counts(project, block)), (0, 0))
-    earlier = places.earlier.first(project, block * ImageTally.BLOCK, image.pk) or 0
-    previous, following = places.neighbours(project, image.pk)[0]
+    place = _PLACES[status](image.project_id, image.pk, block * ImageTally.BLOCK, block)
+    previous, following, *numbers = place[0]
+    near, before, total = (number or 0 for number in numbers)
     stranger = bool(status) and image.status != status
     return {
         "previous": previous,
         "next": following,
-        "position": (before or 0) + earlier + 1,
-        "total": (total or 0) + stranger,
+        "position": before + near + 1,
+        "total": total + stranger,
     }
 
 

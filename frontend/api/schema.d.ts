@@ -2313,8 +2313,8 @@ export interface components {
             status: components["schemas"]["ImageStatus"];
             /** Format: date-time */
             created_at: string;
-            readonly url: string;
-            readonly thumbnail_url: string;
+            url: string;
+            thumbnail_url: string;
             /** @description Those that you may see. */
             annotations: components["schemas"]["ImageAnnotation"][];
         };

@@ -127,11 +127,11 @@ def test_the_number_of_queries_is_fixed(
         add_comment(reviewer, annotation, text="Look", region=region.uuid)
     make_prediction(image, proposals=30)
     client = client_of(teammate)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(14):
         assert len(opened(client, image)["annotation"]["regions"]) == 60
     submit(teammate, annotation, 60)
     client = client_of(reviewer)
-    with django_assert_max_num_queries(15):
+    with django_assert_max_num_queries(14):
         opened(client, image)
 
 
