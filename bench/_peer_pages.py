@@ -196,8 +196,8 @@ class _TheirPages:
             for index, ring in enumerate(content.rings(1, POLYGONS, WIDTH, HEIGHT)):
                 points = (ring / [WIDTH / 100, HEIGHT / 100]).tolist()
                 labels = [category_of(index)]
-                value: dict[str, Any] = {"points": points, "closed": True, "polygonlabels": labels}
-                yield {"type": "polygonlabels", "value": value}
+                drawn = {"points": points, "closed": True, "polygonlabels": labels}
+                yield {"type": "polygonlabels", "value": drawn}
 
     def opened(self, address: str, count: int) -> float:
         page = self.context.new_page()

@@ -254,15 +254,20 @@ class Ours(Side):
 
     def start(self, folder: Path) -> None:
         """`manage.py serve`, as script/server does it: SQLite, not DEBUG, a fresh data folder."""
-        self.app = LiveApp(PORT=str(self.port), LABELER_DATA=str(folder))
-        self.app.data = folder
+        app = LiveApp(PORT=str(self.port), LABELER_DATA=str(folder))
+        app.data = folder
         names = [f"person{number}" for number in range(self.people)]
-        self.app.prepare(names)
-        self.tokens = [self.app.people[name].token for name in names]
-        self.session = self.app.people[names[0]].session
-        self.app.spawn("serve", "manage.py", "serve", "--port", str(self.port))
-        self.root = self.app.processes["serve"].pid
+        app.prepare(names)
+        app.spawn("serve", "manage.py", "serve", "--port", str(self.port))
         wait_until(lambda: requests.get(f"{self.url}/login", timeout=5).ok, "our server", 120)
+        self.serving = app.processes["serve"]
+        self.root = self.serving.pid
+        self.use(app, names)
+
+    def use(self, app: LiveApp, names: Sequence[str]) -> None:
+        """People and projects on a server that runs."""
+        self.tokens = [app.people[name].token for name in names]
+        self.session = app.people[names[0]].session
         self.categories: dict[int, dict[str, int]] = {}
         owner = self.http()
         for kind in ("polygons", "masks", "queue"):
@@ -287,9 +292,8 @@ class Ours(Side):
         return project
 
     def stop(self) -> None:
-        process = self.app.processes.pop("serve")
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        self.serving.send_signal(signal.SIGTERM)
+        self.serving.wait(30)
 
     def _ask(self, http: Http, method: str, path: str, values: Any = None) -> Any:
         body = b"" if values is None else json.dumps(values).encode()

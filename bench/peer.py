@@ -97,6 +97,7 @@ class Table:
     def __init__(self, sides: Sides, turns: int) -> None:
         self.sides, self.turns = sides, turns
         self.below: list[str] = []
+        self.wrong = 0
         heads = ["measure", "clients", "n"]
         heads += [f"{side.name}: median / p95" for side in sides]
         heads += ["times as fast", *(f"{side.name}: computing" for side in sides)]
@@ -126,6 +127,7 @@ class Table:
         cells += [f"{one.computing / max(1, len(one.passed)):.1f}" for one in found.values()]
         print("| " + " | ".join(cells) + " |", flush=True)
         for side, one in found.items():
+            self.wrong += len(one.wrong)
             for text in sorted(set(one.wrong))[:3]:
                 print(f"WRONG {side}, {name}, {clients} clients, {len(one.wrong)} times: {text}")
 
@@ -144,18 +146,20 @@ class Table:
 
 
 def measure(sides: Sides, images: int, people: int, turns: int) -> Table:
-    """All that is asked over HTTP."""
+    """All that is asked over HTTP, and the memory meanwhile."""
     pictures = content.jpegs(HOME / "images", range(2 * images))
     table = Table(sides, turns)
     idle = [memory(side.root) for side in sides]
     with watched(sides) as most:
-        _measure(table, pictures, images, people)
+        requests(table, pictures, images, people)
+        exports(table, images)
     table.values("memory at rest, MB", idle, "{:.0f}")
     table.values("memory at most, MB", [most[side.name] for side in sides], "{:.0f}")
     return table
 
 
-def _measure(table: Table, pictures: dict[int, bytes], images: int, people: int) -> None:
+def requests(table: Table, pictures: dict[int, bytes], images: int, people: int) -> None:
+    """What one waits for while labeling, from the upload to the next image."""
     sides = table.sides
     half = images // 2
     groups = [range(at, min(at + TOGETHER, images)) for at in range(half, images, TOGETHER)]
@@ -222,7 +226,6 @@ def _measure(table: Table, pictures: dict[int, bytes], images: int, people: int)
             print(
                 f"WRONG {side.name}: {twice} of {len(given[side.name])} images given to two people"
             )
-    exports(table, images)
 
 
 def exports(table: Table, images: int) -> None:
