@@ -22,6 +22,7 @@ def plain(number: int) -> bytes:
     return buffer.getvalue()
 
 
+@pytest.mark.parametrize("web_app", ["sqlite"], indirect=True)
 def test_the_driver_gets_right_answers_and_notices_wrong_ones(
     web_app: LiveApp, capsys: pytest.CaptureFixture[str]
 ) -> None:
