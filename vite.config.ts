@@ -15,6 +15,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     rolldownOptions: {
       input: ["frontend/pages/site.ts", "frontend/pages/editor.ts"],
+      // How long plugins took is of no use to who starts the server.
+      checks: { pluginTimings: false },
     },
   },
   worker: { format: "es" },
