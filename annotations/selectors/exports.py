@@ -1,11 +1,14 @@
 """What is in a release: one annotation per image, streamed as records in the order of ids."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+import orjson
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField
+from django.db.models.functions import Cast
 
 from annotations.models import Annotation, Category, Image, Project, Region
 from annotations.models.images import ImageQuerySet
@@ -122,22 +125,29 @@ def _regions(
     rows = rows.order_by("annotation", "order", "id")
     number(rows)
     grouped: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    fields = ("annotation_id", "category__export_id", "polygons", "counts", "export_id",
-              "is_crowd", "area", "order", "attributes", "bbox")  # fmt: skip
-    for annotation, *row in rows.values_list(*fields):
+    # As text, because Django's reading of JSON is a third of the time of a release.
+    plain = rows.annotate(
+        rings=Cast("polygons", TextField()),
+        box=Cast("bbox", TextField()),
+        given=Cast("attributes", TextField()),
+    )
+    fields = ("annotation_id", "category__export_id", "rings", "counts", "export_id",
+              "is_crowd", "area", "order", "given", "box")  # fmt: skip
+    for annotation, *row in plain.values_list(*fields):
         grouped[annotation].append(tuple(row))
     return grouped
 
 
 def _record(row: tuple[Any, ...], size: tuple[int, int]) -> RegionRecord:
     category, polygons, counts, id, is_crowd, area, order, attributes, bbox = row
+    rings = None if polygons is None else orjson.loads(polygons)
     return RegionRecord(
         category_id=category,
-        geometry=Geometry(size, polygons=polygons, counts=counts),
+        geometry=Geometry(size, polygons=rings, counts=counts),
         id=id,
         is_crowd=is_crowd,
         area=area,
         order=order,
-        attributes=attributes,
-        bbox=tuple(bbox),
+        attributes={} if attributes == "{}" else json.loads(attributes),
+        bbox=tuple(orjson.loads(bbox)),
     )
