@@ -215,7 +215,9 @@ export class GlRenderer implements Renderer {
     const { tiles, complete } = this.pyramid
       ? this.pyramidTiles(this.pyramid, camera)
       : this.bitmapTiles(camera);
-    for (const { texture, inner, outer } of this.preview ? [this.preview, ...tiles] : tiles) {
+    const covered = !this.pyramid && complete && tiles.length > 0;
+    const below = this.preview && !covered ? [this.preview] : [];
+    for (const { texture, inner, outer } of [...below, ...tiles]) {
       gl.bindTexture(gl.TEXTURE_2D, texture);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, filter);
       gl.uniform4f(uniforms.u_rect ?? null, inner.x, inner.y, inner.width, inner.height);

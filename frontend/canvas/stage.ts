@@ -7,7 +7,7 @@ import { CanvasRenderer } from "./renderer2d";
 import type { Pyramid } from "./tiles";
 import { type Camera, Viewport } from "./viewport";
 
-/** A 2D canvas over the picture that is drawn again only when its marks changed. */
+/** A 2D canvas over the picture that is drawn again only when its marks changed; hidden without any. */
 class Layer {
   readonly canvas = document.createElement("canvas");
   private readonly context: CanvasRenderingContext2D;
@@ -22,13 +22,14 @@ class Layer {
   draw(viewport: Viewport, ratio: number): void {
     if (!this.stale) return;
     this.stale = false;
+    const marks = this.marks();
+    // An empty layer costs the browser as much as a full one, and Chromium 156 goes on showing the
+    // last frame of a canvas that was cleared and got nothing new.
+    this.canvas.hidden = marks.length === 0;
+    if (marks.length === 0) return;
     this.context.setTransform(1, 0, 0, 1, 0, 0);
     this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    // Chromium 156 goes on showing the last frame of a canvas that was cleared and got nothing new,
-    // so something that nobody sees is drawn.
-    this.context.fillStyle = "rgb(0 0 0 / 1%)";
-    this.context.fillRect(0, 0, 1, 1);
-    drawMarks(this.context, this.marks(), viewport, ratio);
+    drawMarks(this.context, marks, viewport, ratio);
   }
 }
 

@@ -156,7 +156,7 @@ function PhaseNotice() {
       </div>
     );
   }
-  if (phase.state === "loading" && editor.pictureMissing.value) {
+  if (phase.state === "loading" && editor.showing.missing.value) {
     return (
       <div class="picture-notice loading" role="status">
         <span class="spinner" aria-hidden="true" />

@@ -9,7 +9,7 @@ export function Minimap() {
   const editor = useEditor();
   const canvas = useRef<HTMLCanvasElement>(null);
   const camera = editor.camera.value;
-  const ready = !editor.pictureMissing.value;
+  const ready = !editor.showing.missing.value;
   const { image } = editor.stage.viewport;
   const zoomed = ready && camera.scale > editor.stage.viewport.fitScale * 1.05;
   const factor = SIDE / Math.max(image.width, image.height);
@@ -18,7 +18,7 @@ export function Minimap() {
 
   useEffect(() => {
     const context = canvas.current?.getContext("2d");
-    if (zoomed && context) editor.drawThumbnail(context, width, height);
+    if (zoomed && context) editor.showing.drawThumbnail(context, width, height);
   }, [editor, zoomed, width, height]);
 
   if (!zoomed) return null;

@@ -5,14 +5,14 @@ import { Slider } from "./controls";
 export function WindowControl() {
   const editor = useEditor();
   const info = editor.workspace.value?.image.window;
-  const window = editor.window.value;
+  const window = editor.showing.window.value;
   if (!info || !window || editor.workspace.value?.image.levels) return null;
   const range = info.greatest - info.least || 1;
   const step = range > 1000 ? 1 : range / 1000;
   const centre = (window.low + window.high) / 2;
   const width = window.high - window.low;
   const set = (middle: number, span: number) =>
-    editor.setWindow({ low: middle - span / 2, high: middle + span / 2 });
+    editor.showing.setWindow({ low: middle - span / 2, high: middle + span / 2 });
   return (
     <>
       <Slider
@@ -31,7 +31,7 @@ export function WindowControl() {
         value={width}
         onInput={(value) => set(centre, value)}
       />
-      <button type="button" class="button small" onClick={() => editor.setWindow(info)}>
+      <button type="button" class="button small" onClick={() => editor.showing.setWindow(info)}>
         Reset window
       </button>
     </>

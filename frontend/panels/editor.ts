@@ -9,13 +9,12 @@ import type { Document } from "../core/document";
 import type { Gesture } from "../core/gesture";
 import type { ToolContext } from "../core/tools/context";
 import { TOOLS } from "../core/tools/registry";
-import type { Category, Change, Point, Rect, Size, StoredRegion, Tool } from "../core/types";
+import type { Category, Change, Point, Rect, StoredRegion, Tool } from "../core/types";
 import { View, type ViewState } from "../core/view";
 import { SuperpixelCutter } from "../workers/superpixels";
 import { pickCategory } from "./actions";
 import { Painter } from "./colors";
 import { Comparison } from "./comparison";
-import { DeepValues, type Window, type WindowInfo } from "./deep";
 import { Engine } from "./engine";
 import { Holding } from "./holding";
 import { hotkeyOf, leaveField } from "./keys";
@@ -24,6 +23,7 @@ import { Personal } from "./personal";
 import { Picture } from "./picture";
 import { remembered } from "./preferences";
 import { Saving } from "./saving";
+import { Showing } from "./showing";
 import { Timeline } from "./timeline";
 import { toast, toastError } from "./toasts";
 import { drawVersion } from "./versions";
@@ -94,10 +94,6 @@ export class Editor {
   readonly activeProposal = signal<number | null>(null);
   readonly dialog = signal<Dialog>(null);
   readonly comments = signal<readonly ApiComment[]>([]);
-  /** Which values of a picture of more than 8 bits are shown. */
-  readonly window = signal<Window | null>(null);
-  /** True until the first pixels of the picture are there. */
-  readonly pictureMissing = signal(true);
   /** An action that talks to the server goes on. */
   readonly busy = signal(false);
   readonly categories = computed<readonly Category[]>(() =>
@@ -125,15 +121,9 @@ export class Editor {
   readonly painter = new Painter();
   private readonly superpixels = new SuperpixelCutter();
   readonly stage: Stage;
+  readonly showing: Showing;
   private readonly input: Input;
   private tool: Tool | null = null;
-  private picture: Picture | null = null;
-  /** The whole picture in very few pixels. */
-  private glimpse: ImageBitmap | null = null;
-  /** What the window looks at, once a person has moved it. */
-  private deep: DeepValues | null = null;
-  /** The window to be drawn next. */
-  private wish: Window | null = null;
   private ticket = 0;
   private paletteStale = false;
   private readonly ahead = new Map<number, Promise<Workspace>>();
@@ -154,6 +144,7 @@ export class Editor {
       },
       renderer === "2d" ? "2d" : "webgl2",
     );
+    this.showing = new Showing(this.stage);
     this.comparison = new Comparison(this);
     this.input = new Input(this.stage.element, this.stage.viewport, {
       tool: () => (this.editable.peek() ? this.tool : null),
@@ -215,25 +206,13 @@ export class Editor {
     const ahead = annotation ? undefined : this.ahead.get(image);
     this.ahead.clear();
     try {
-      const known = image === this.boot.image ? this.boot : null;
-      const glimpse = Picture.glimpse(image);
       const workspace = ahead ?? this.fetch(image, annotation);
       const told = workspace.then((found) => found.image);
-      void Promise.all([glimpse, known ?? told]).then(
-        ([bitmap, size]) => {
-          if (ticket === this.ticket) this.showGlimpse(bitmap, size);
-        },
-        () => undefined,
-      );
-      const picture = Picture.open(image, told);
-      void picture.then(
-        (found) => {
-          if (ticket === this.ticket) this.showPicture(found);
-        },
-        () => undefined,
-      );
+      const known = image === this.boot.image ? this.boot : told;
+      const shown = this.showing.open(image, known, told);
+      shown.catch(() => undefined); // before it is waited for
       await this.fill(this.holding.given(await workspace), ticket);
-      await picture;
+      await shown;
       if (ticket !== this.ticket) return;
       this.phase.value = { state: "ready" };
       this.lookAhead();
@@ -261,79 +240,24 @@ export class Editor {
     this.saving.leave();
     this.document.value = null;
     this.workspace.value = null;
-    this.picture = null;
-    this.glimpse = null;
-    this.deep = null;
-    this.wish = null;
-    this.window.value = null;
-    this.pictureMissing.value = true;
     this.activeProposal.value = null;
     this.lastUnlabeled = null;
     this.toldOfHistory = false;
     this.painter.highlighted = null;
-    this.stage.setImage(null, null, { width: 1, height: 1 });
-  }
-
-  private showGlimpse(bitmap: ImageBitmap, { width, height }: Size): void {
-    this.glimpse = bitmap;
-    if (this.picture) return;
-    this.pictureMissing.value = false;
-    this.setSize(width, height);
-    this.stage.setImage(null, bitmap, { width, height });
-  }
-
-  private showPicture(picture: Picture): void {
-    this.picture = picture;
-    this.pictureMissing.value = false;
-    this.setSize(picture.size.width, picture.size.height);
-    this.stage.setImage(picture.bitmap, picture.preview, picture.size, picture.pyramid);
-  }
-
-  /** Shows other values of a picture of more than 8 bits; the newest wish wins. */
-  setWindow(window: Window): void {
-    const image = this.workspace.peek()?.image;
-    if (!image?.window) return;
-    const drawing = this.wish !== null;
-    this.window.value = window;
-    this.wish = window;
-    if (!drawing) void this.drawWindow(image, image.window).catch((error) => toastError(error));
-  }
-
-  private async drawWindow(image: Workspace["image"], info: WindowInfo): Promise<void> {
-    const { ticket } = this;
-    try {
-      this.deep ??= await DeepValues.fetch(image.id, image, info);
-      while (this.wish && ticket === this.ticket) {
-        const window = this.wish;
-        const picture = await Picture.of(await this.deep.view(window));
-        if (ticket !== this.ticket) return;
-        this.showPicture(picture);
-        if (this.wish === window) this.wish = null;
-      }
-    } finally {
-      if (ticket === this.ticket) this.wish = null;
-    }
-  }
-
-  private setSize(width: number, height: number): void {
-    const { viewport } = this.stage;
-    if (viewport.image.width === width && viewport.image.height === height) return;
-    viewport.setImage({ width, height });
+    this.showing.clear();
   }
 
   private async fill(workspace: Workspace, ticket: number): Promise<void> {
     if (ticket !== this.ticket) return;
-    const { width, height } = workspace.image;
     const { annotation } = workspace;
     document.title = `${workspace.image.name} · ${workspace.project.name}`;
-    this.setSize(width, height);
+    this.showing.expect(workspace.image);
     const doc = await this.saving.open(workspace);
     if (ticket !== this.ticket) {
       this.saving.leave();
       return;
     }
     this.workspace.value = workspace;
-    this.window.value = workspace.image.window;
     this.comments.value = annotation?.comments ?? [];
     this.painter.setCategories(this.categories.value);
     this.chooseCategory();
@@ -345,7 +269,6 @@ export class Editor {
     });
     doc.subscribe((change) => this.changed(change));
     this.document.value = doc;
-    if (!this.picture && !this.glimpse) this.stage.setImage(null, null, { width, height });
     this.stage.setLabels(doc.labels);
     this.repaint();
     this.selectTool(this.toolName.value);
@@ -525,9 +448,9 @@ export class Editor {
       get scale() {
         return editor.stage.viewport.camera.scale;
       },
-      pixels: (window: Rect) => this.picture?.pixels(window) ?? null,
+      pixels: (window: Rect) => this.showing.pixels(window),
       superpixels: async (window, spacing) => {
-        const rgba = this.picture?.pixels(window);
+        const rgba = this.showing.pixels(window);
         return rgba ? this.superpixels.cut({ rgba, window, spacing }) : null;
       },
       segment: (prompts) => this.engine.segment(prompts),
@@ -583,11 +506,6 @@ export class Editor {
     else dataset.cursor = this.editable.peek() ? (this.tool?.cursor ?? "default") : "default";
   }
 
-  drawThumbnail(context: CanvasRenderingContext2D, width: number, height: number): void {
-    const bitmap = this.glimpse ?? this.picture?.preview ?? this.picture?.bitmap;
-    if (bitmap) context.drawImage(bitmap, 0, 0, width, height);
-  }
-
   /** One version of a region over its part of the picture, the other one as a thin line. */
   drawVersion(
     canvas: HTMLCanvasElement,
@@ -596,9 +514,10 @@ export class Editor {
   ): void {
     const doc = this.document.peek();
     const context = canvas.getContext("2d");
-    if (!doc || !context || !this.picture || !region) return;
+    const { picture } = this.showing;
+    if (!doc || !context || !picture || !region) return;
     const color = this.categories.peek().find(({ id }) => id === region.categoryId)?.color;
-    drawVersion(context, this.picture, doc.size, region, other, color ?? "#a3a3a3");
+    drawVersion(context, picture, doc.size, region, other, color ?? "#a3a3a3");
   }
 }
 

@@ -4,7 +4,9 @@ import io
 import re
 import time
 from collections.abc import Sequence
+from uuid import uuid4
 
+import numpy as np
 import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
@@ -69,6 +71,38 @@ def test_painted_pixels_have_the_colour_of_their_category(
 
     page.keyboard.press("t")
     expect_pixel(page, sheet, 160, 30, before, 1)
+
+
+def test_both_renderers_draw_the_same_zoomed_out(live_app: LiveApp, page: Page) -> None:
+    api = live_app.api()
+    project = api.project("instance")["id"]
+    buffer = io.BytesIO()
+    Image.new("RGB", (2400, 1600), (90, 110, 70)).save(buffer, "PNG")
+    (image,) = api.upload(project, {"flat.png": buffer.getvalue()})
+    rings = [
+        [200, 150, 1400, 90, 900, 1300],
+        [1100, 700, 2300, 600, 2000, 1500],
+        [5, 5, 9, 5, 5, 9],
+    ]
+    category = api.categories(project)[0]["id"]
+    writes = [
+        {"op": "upsert", "region": str(uuid4()), "key": str(uuid4()), "based_on": 0}
+        | {"category": category, "order": order, "polygons": [[ring]]}
+        for order, ring in enumerate(rings)
+    ]
+    api.post(f"annotations/{api.annotation(image['id'])['id']}/patches", {"writes": writes})
+    shots = []
+    for renderer in ("webgl2", "2d"):
+        open_editor(page, image["id"], f"?renderer={renderer}")
+        Picture.fitted(page, 2400, 1600)
+        page.keyboard.press("v")
+        page.wait_for_timeout(300)
+        shot = page.locator(".picture").screenshot()
+        shots.append(np.asarray(Image.open(io.BytesIO(shot)).convert("RGB"), np.int16))
+    webgl, fallback = shots
+    assert len(np.unique(webgl.reshape(-1, 3), axis=0)) >= 4  # around, picture, fill, outline
+    # A screen pixel whose centre lies on the border of two labels may fall to either.
+    assert (np.abs(webgl - fallback).max(axis=2) > 2).sum() <= 40
 
 
 def test_zooming_at_the_pointer_and_panning_keep_strokes_where_they_are_drawn(
