@@ -300,6 +300,7 @@ def opening(bench: Bench, address: str, visit: str) -> None:
         bench.page.goto(address)
         count = bench.page.locator(".regions .badge").first
         expect(count).to_have_text(f"{COLUMNS * ROWS}", timeout=60_000)
+        bench.page.wait_for_function("() => window.seen.sharp && window.seen.regions")
         bench.page.wait_for_timeout(2500)
     expect(bench.page.locator(".picture-notice")).to_have_count(0)
     seen = bench.page.evaluate("() => window.seen")
@@ -391,6 +392,7 @@ def large(bench: Bench, image: int) -> None:
     page = bench.page
     page.goto(f"/images/{image}/edit")
     expect(page.locator(".save-state")).to_contain_text("Saved", timeout=60_000)
+    page.wait_for_function("() => window.seen.image")
     page.wait_for_timeout(3000)
     bench.passed("1 gigapixel: first image pixels", page.evaluate("() => window.seen.image"), 1000)
     moving(bench)

@@ -40,6 +40,8 @@ export function regionCommands(editor: Editor): readonly Command[] {
       return region && !view.isLocked(region);
     });
   const separate = () => free() && doc()?.kind === "instance";
+  const outlined = () =>
+    separate() && chosen().some((uuid) => doc()?.region(uuid)?.geometry.type === "polygons");
 
   const command = (
     id: string,
@@ -104,7 +106,7 @@ export function regionCommands(editor: Editor): readonly Command[] {
     each("smooth", "Smooth", "Shift+R", (mask, { radius }) => smooth(mask, radius)),
     each("grow", "Grow", "Ctrl+ArrowUp", (mask, { radius }) => grow(mask, radius)),
     each("shrink", "Shrink", "Ctrl+ArrowDown", (mask, { radius }) => shrink(mask, radius)),
-    command("toMask", "Convert to a mask", ["Shift+X"], separate, (open, uuids) => {
+    command("toMask", "Convert to a mask", ["Shift+X"], outlined, (open, uuids) => {
       for (const uuid of uuids) ops.convertToMask(open, uuid);
     }),
     command("toPolygons", "Convert to polygons", ["X"], separate, (open, uuids) => {
