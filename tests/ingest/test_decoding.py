@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -196,6 +197,28 @@ def test_a_decoder_that_dies_is_replaced(tmp_path):
     send(signal.SIGSTOP)  # one that hangs is ended at the time limit
     assert width(timeout=0.3) is None
     assert width() == 40
+    decoder.stop()
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="Linux only")
+def test_a_decoder_is_limited_from_its_first_file_on(tmp_path):
+    """In memory, processor time, the size of files, open files; it knows nothing of our secrets."""
+    source = tmp_path / "source"
+    source.write_bytes(samples.png())
+    decoder = pool.Decoder()
+    request = {"source": str(source), "folder": str(tmp_path), "type": "PNG"}
+    assert [*decoder.ask(request | {"max_pixels": LIMIT, "seconds": 5}, 20)]
+    assert decoder._process
+    process = Path(f"/proc/{decoder._process.pid}")
+    lines = process.joinpath("limits").read_text().splitlines()[1:]
+    soft = {line[:26].strip(): line[26:].split()[0] for line in lines}
+    assert int(soft["Max address space"]) < 768 * 2**20 + 16 * LIMIT + 1
+    assert int(soft["Max cpu time"]) < 30
+    assert int(soft["Max file size"]) < 3 * 2**30
+    assert (soft["Max open files"], soft["Max core file size"]) == ("64", "0")
+    environment = process.joinpath("environ").read_bytes()
+    assert b"LANG=" in environment
+    assert b"SECRET_KEY" not in environment
     decoder.stop()
 
 
