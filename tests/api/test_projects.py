@@ -163,6 +163,10 @@ def many(make_project, make_image, make_annotation, owner, teammate) -> Project:
         ("annotations/{annotation}", 9),
         ("annotations/{annotation}/history", 5),
         ("tokens", 3),
+        ("notifications", 3),
+        ("teams", 3),
+        ("projects/{project}/teams", 6),
+        ("projects/{project}/webhooks", 6),
     ],
 )
 def test_lists_have_a_query_budget(

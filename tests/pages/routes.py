@@ -14,6 +14,7 @@ PAGES = {
     "models:preview": ("preview", "manager"),
     "pages:work": ("project", "annotator"),
     "pages:audit": ("project", "owner"),
+    "pages:webhooks": ("project", "manager"),
     "pages:review": ("project", "reviewer"),
     "pages:quality": ("project", "annotator"),
     "pages:quality_models": ("project", "manager"),
