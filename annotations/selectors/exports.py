@@ -34,13 +34,14 @@ class Rule:
     annotator: str = ""
 
 
-def exported_annotations(project: Project, rule: Rule):
-    """The annotations among which is chosen. One that was only opened is none.
+def _taken(rule: Rule, **images: Any) -> QuerySet[Annotation]:
+    """The annotations of these images among which is chosen. One that was only opened is none.
 
-    Of a gold image it is the truth, and not what people are scored by it.
+    Of a gold image it is the truth, and not what people are scored by it. The project is not asked
+    for: SQLite would then look at all annotations of the project for every image.
     """
     truth = Q(image__gold=None) | Q(image__gold__truth=F("pk"))
-    rows = Annotation.objects.filter(truth, project=project, status__in=WANTED[rule.status])
+    rows = Annotation.objects.filter(truth, status__in=WANTED[rule.status], **images)
     if rule.annotator:
         rows = rows.filter(annotator__username=rule.annotator)
     return rows.exclude(status=Status.IN_PROGRESS, revision=0)
@@ -48,8 +49,7 @@ def exported_annotations(project: Project, rule: Rule):
 
 def exported_images(project: Project, rule: Rule) -> ImageQuerySet:
     """The images that have such an annotation."""
-    chosen = exported_annotations(project, rule).filter(image=OuterRef("pk"))
-    rows = Image.objects.filter(Exists(chosen), project=project)
+    rows = Image.objects.filter(Exists(_taken(rule, image=OuterRef("pk"))), project=project)
     return rows.filter(name__icontains=rule.search) if rule.search else rows
 
 
@@ -70,10 +70,10 @@ def exported_categories(project: Project) -> tuple[CategoryRecord, ...]:
     )
 
 
-def choose(project: Project, images: list[int], rule: Rule) -> dict[int, tuple[int, int]]:
+def choose(images: list[int], rule: Rule) -> dict[int, tuple[int, int]]:
     """Image id to the annotation that is taken for it: (id, revision)."""
     order = {status: rank for rank, status in enumerate(WANTED[rule.status])}
-    rows = exported_annotations(project, rule).filter(image__in=images)
+    rows = _taken(rule, image__in=images)
     fields = ("image_id", "status", "pk", "revision")
     chosen: dict[int, tuple[int, tuple[int, int]]] = {}
     for image, status, pk, revision in rows.order_by("-updated_at", "-pk").values_list(*fields):
@@ -97,10 +97,10 @@ def image_records(
         if not images:
             return
         pks = [image.pk for image in images]
-        chosen = choose(project, pks, rule)
+        chosen = choose(pks, rule)
         while True:
             regions = _regions([pk for pk, _ in chosen.values()], number)
-            before, chosen = chosen, choose(project, pks, rule)
+            before, chosen = chosen, choose(pks, rule)
             if before == chosen:
                 break
         for image in images:
