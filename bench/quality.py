@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.queue import cpu_seconds
-from tests.servers import Postgres, running
+from tests.servers import MIGRATED, Postgres, running
 
 PEOPLE, CATEGORIES, DAYS, BATCHES = 20, 20, 90, 10
 LIMIT_MS = 300
@@ -128,14 +128,12 @@ def _fill_regions(first_category: int) -> None:
 
 
 def measure(annotations: int) -> bool:
-    from django.core.management import call_command
     from django.db import connection
     from django.utils import timezone
 
     from annotations.models import RegionDay, WorkDay
     from annotations.selectors import quality
 
-    call_command("migrate", verbosity=0)
     began = time.perf_counter()
     owner, project = fill(annotations)
     with connection.cursor() as cursor:
@@ -168,7 +166,7 @@ def main() -> int:
     options = parser.parse_args()
     with running(Postgres) as server:
         os.environ |= {
-            "DATABASE_URL": server.url,
+            "DATABASE_URL": server.url_of(MIGRATED),
             "DEBUG": "0",
             "SECRET_KEY": "x" * 50,
             "READ_DOTENV": "0",

@@ -8,6 +8,7 @@ machine changes less than the time by the clock.
 
 import argparse
 import os
+import shutil
 import statistics
 import tempfile
 import time
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import django
 
-from tests.servers import Postgres, running
+from tests import templates
+from tests.servers import MIGRATED, Postgres, running
 
 
 def main() -> None:
@@ -29,19 +31,20 @@ def main() -> None:
         os.environ |= {"LABELER_DATA": folder, "DEBUG": "1", "READ_DOTENV": "0"}
         os.environ["DJANGO_SETTINGS_MODULE"] = "labeler.settings"
         if args.postgres:
-            os.environ["DATABASE_URL"] = servers.enter_context(running(Postgres)).url
+            server = servers.enter_context(running(Postgres))
+            os.environ["DATABASE_URL"] = server.url_of(MIGRATED)
+        else:
+            shutil.copy(templates.sqlite(), Path(folder) / "labeler.sqlite3")
         django.setup()
         measure(args.images, args.pulls)
 
 
 def measure(number: int, pulls: int) -> None:
-    from django.core.management import call_command
     from django.db import connection
 
     from annotations.models import Batch, Image, StoredFile, User
     from annotations.services import projects, reviews, work
 
-    call_command("migrate", verbosity=0)
     owner = User.objects.create(username="owner")
     project = projects.create_project(owner, name="Large", kind="instance")
     batches = [Batch.objects.create(project=project, name=str(n), order=n) for n in range(3)]

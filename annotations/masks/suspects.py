@@ -5,7 +5,7 @@ independent hints do (`combined`).
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -39,6 +39,8 @@ PATCH = 12
 """Side of the small picture by which twins are found, pixels."""
 TWINS = 0.02
 """Mean difference of two such pictures, of 0…1, below which they are twins."""
+CONFIRMED = 0.3
+"""What is left of a score where others who labeled the image gave the same name."""
 SURE = 0.7
 """Score of a proposal from which it counts against what a person did."""
 
@@ -257,15 +259,47 @@ def disputed(
     return other, missed
 
 
-def combined(findings: Iterable[Finding]) -> dict[int, tuple[float, list[Finding]]]:
-    """Place → (score, its findings, the strongest first); 1 - Π (1 - score)."""
-    grouped: dict[int, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        grouped[finding.place].append(finding)
+def named_by_others(
+    people: Sequence[Sequence[Shape]],
+) -> tuple[list[tuple[int, int, int | None, float]], set[tuple[int, int]]]:
+    """What people who labeled one image say to each other's objects.
+
+    Returns (person, place, the category that most others gave, score) where more of them say
+    something else than the same, and (person, place) where more of them say the same.
+    """
+    otherwise = []
+    confirmed = set()
+    for group in matching.groups(people):
+        given = {person: people[person][place].category for person, place in group.items()}
+        for person, place in group.items():
+            others = [category for one, category in given.items() if one != person]
+            same = others.count(given[person])
+            different = [category for category in others if category != given[person]]
+            if same > len(different):
+                confirmed.add((person, place))
+            elif len(different) > same:
+                most = max(different, key=lambda one: (different.count(one), -(one or 0)))
+                score = 0.5 if different.count(most) == 1 else 0.85
+                otherwise.append((person, place, most, score))
+    return otherwise, confirmed
+
+
+def combined(
+    findings: Iterable[Finding], confirmed: Collection[int] = ()
+) -> dict[int, tuple[float, list[Finding]]]:
+    """Place → (score, its findings, the strongest first); 1 - Π (1 - score).
+
+    Of several with one reason, which are no hints of their own, the strongest counts. Where others
+    gave the same name (`confirmed`) the score is the smaller.
+    """
+    grouped: dict[int, dict[str, Finding]] = defaultdict(dict)
+    for finding in sorted(findings, key=lambda finding: -finding.score):
+        grouped[finding.place].setdefault(finding.reason, finding)
     return {
         place: (
-            float(1 - np.prod([1 - finding.score for finding in mine])),
-            sorted(mine, key=lambda finding: -finding.score),
+            float(1 - np.prod([1 - one.score for one in mine.values()]))
+            * (CONFIRMED if place in confirmed else 1),
+            [*mine.values()],
         )
         for place, mine in grouped.items()
     }

@@ -203,6 +203,7 @@ class Suspicion(models.Model):
     class Reason(models.TextChoices):
         CATEGORY = "category", "Looks like another category"
         MODEL = "model", "A model disagrees"
+        PEERS = "peers", "Others disagree"
         MISSED = "missed", "A model sees something here"
         SIZE = "size", "Odd size"
         SHAPE = "shape", "Odd shape"

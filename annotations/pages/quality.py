@@ -200,7 +200,9 @@ def suspects(request: HttpRequest, project_id: int) -> HttpResponse:
         "open": sum(counts.values()),
         "reason": reason,
         "reasons": [(r.value, r.label, counts[r.value]) for r in Suspicion.Reason if r in counts],
-        "judged": {v.label: judged.filter(verdict=v).count() for v in Suspicion.Verdict},
+        "judged": {
+            v.label: count for v in Suspicion.Verdict if (count := judged.filter(verdict=v).count())
+        },
     }
     return render(request, "annotations/quality/suspects.html", context)
 

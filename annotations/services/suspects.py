@@ -83,7 +83,8 @@ def _ranked(project: Project, run: jobs.JobRun) -> Iterator[Suspicion]:
     if places:
         run.progress(run.job.total, message="Comparing with what is usual")
         findings += _compared(places, values, thumbs, names)
-    ranking = finders.combined(findings)
+    named, confirmed = _named_by_others(places[: len(values)], names)
+    ranking = finders.combined(findings + named, confirmed)
     for place, (score, mine) in sorted(ranking.items(), key=lambda one: -one[1][0]):
         where = places[place]
         yield Suspicion(
@@ -167,6 +168,26 @@ def _compared(
         text = f"the same thing is {names[int(categories[other])]} elsewhere"
         found.append(Finding(one, Reason.TWIN, 0.6, text))
     return found
+
+
+def _named_by_others(places: list[_Place], names: dict[int, str]) -> tuple[list[Finding], set[int]]:
+    """What others who labeled the same image say, and the places where they say the same."""
+    of_image: dict[int, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for place, where in enumerate(places):
+        of_image[where.annotation.image_id][where.annotation.pk].append(place)
+    findings: list[Finding] = []
+    confirmed: set[int] = set()
+    for found in of_image.values():
+        if len(found) < 2:
+            continue
+        mine = [*found.values()]
+        shapes = [[places[place].shape for place in person] for person in mine]
+        otherwise, same = finders.named_by_others(shapes)
+        for person, index, category, score in otherwise:
+            text = f"it is {names.get(category or 0, 'something else')} to them"
+            findings.append(Finding(mine[person][index], Reason.PEERS, score, text))
+        confirmed |= {mine[person][index] for person, index in same}
+    return findings, confirmed
 
 
 def _picture(image: Image) -> Any:

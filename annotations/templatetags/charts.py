@@ -48,6 +48,8 @@ def _scale(values: Sequence[float]) -> float:
     """A round number that is not below any of the values."""
     top = max(values, default=0) or 1
     step = 10 ** (len(str(int(top))) - 1) if top >= 1 else 0.1
+    if 1 < top < 10:
+        step = 2  # so that half of it is a whole number too
     return -(-top // step) * step
 
 

@@ -3451,6 +3451,7 @@ export interface components {
         /**
          * @description * `category` - Looks like another category
          *     * `model` - A model disagrees
+         *     * `peers` - Others disagree
          *     * `missed` - A model sees something here
          *     * `size` - Odd size
          *     * `shape` - Odd shape
@@ -3462,7 +3463,7 @@ export interface components {
          *     * `twin` - Its twin has another category
          * @enum {string}
          */
-        SuspicionReason: "category" | "model" | "missed" | "size" | "shape" | "position" | "colour" | "sliver" | "gap" | "twice" | "twin";
+        SuspicionReason: "category" | "model" | "peers" | "missed" | "size" | "shape" | "position" | "colour" | "sliver" | "gap" | "twice" | "twin";
         Team: {
             readonly id: number;
             name: string;
@@ -10339,6 +10340,7 @@ export interface operations {
                  * @description * `` -
                  *     * `category` - category
                  *     * `model` - model
+                 *     * `peers` - peers
                  *     * `missed` - missed
                  *     * `size` - size
                  *     * `shape` - shape
@@ -10349,7 +10351,7 @@ export interface operations {
                  *     * `twice` - twice
                  *     * `twin` - twin
                  */
-                reason?: "" | "category" | "model" | "missed" | "size" | "shape" | "position" | "colour" | "sliver" | "gap" | "twice" | "twin";
+                reason?: "" | "category" | "model" | "peers" | "missed" | "size" | "shape" | "position" | "colour" | "sliver" | "gap" | "twice" | "twin";
                 /**
                  * @description * `` -
                  *     * `right` - right

@@ -68,40 +68,53 @@ def edit(page: Page, app: LiveApp, image: int, path: Path, proposals: bool) -> N
     save(page, path)
 
 
-def quality(folder: Path, data: Path) -> None:
-    """The dashboards, of the simulated team's work on the sample data in `data`."""
+def quality(folder: Path) -> None:
+    """The dashboards, of the simulated team's work on drawn pictures."""
     app = LiveApp()
     try:
         app.prepare()
-        command = [sys.executable, "-m", "bench.simulate_team", "--images", "24"]
-        command += ["--data", str(data), "--keep", str(app.data)]
-        subprocess.run(command, env=app.environment, check=True)
-        app.manage("shell", "-c", RELEASE)
-        person = json.loads(
-            subprocess.run(
-                [sys.executable, "-m", "tests.people", "viewer"],
-                env=app.environment, check=True, capture_output=True, text=True,
-            ).stdout
-        )[0]  # fmt: skip
-        app.manage("shell", "-c", VIEWER)
-        app.start_web()
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            size = {"width": 1440, "height": 1100}
-            context = browser.new_context(viewport=size)  # type: ignore[arg-type]
-            context.add_cookies([{"name": "sessionid", "value": person["session"], "url": app.url}])
-            page = context.new_page()
-            project = project_address(page, app, "Street and table")
-            # Not the suspicious labels: they show photographs of the sample, which is not ours.
-            for name in ("", "models", "agreement", "gold"):
-                page.goto(f"{project}/quality/{name}".rstrip("/"))
-                save(page, folder / f"quality-{name or 'work'}.png")
-            page.goto(f"{app.url}/releases/1/quality")
-            page.emulate_media(media="print")
-            save(page, folder / "quality-release.png")
-            browser.close()
+        command = [sys.executable, "-m", "bench.simulate_team", "--images", "18", "--drawings"]
+        subprocess.run([*command, "--keep", str(app.data)], env=app.environment, check=True)
+        dashboards(app, folder)
     finally:
         app.stop()
+
+
+def dashboards(app: LiveApp, folder: Path) -> None:
+    """Of the project that the simulated team left in `app`."""
+    app.manage("shell", "-c", RELEASE)
+    person = json.loads(
+        subprocess.run(
+            [sys.executable, "-m", "tests.people", "viewer"],
+            env=app.environment, check=True, capture_output=True, text=True,
+        ).stdout
+    )[0]  # fmt: skip
+    app.manage("shell", "-c", VIEWER)
+    app.start_web()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        size = {"width": 1440, "height": 1100}
+        context = browser.new_context(viewport=size)  # type: ignore[arg-type]
+        context.add_cookies([{"name": "sessionid", "value": person["session"], "url": app.url}])
+        page = context.new_page()
+        project = project_address(page, app, "Street and table")
+        for name in ("", "models", "agreement", "gold", "suspects"):
+            page.goto(f"{project}/quality/{name}".rstrip("/"))
+            save(page, folder / f"quality-{name or 'work'}.png")
+        page.goto(f"{project}/work")
+        save(page, folder / "work.png")
+        page.goto(f"{project}/review")
+        page.get_by_role("button", name="Start reviewing").click()
+        page.get_by_role("button", name="Approve").wait_for()
+        page.locator(".history .section-title").click()
+        page.locator(".history .step").first.wait_for()
+        page.keyboard.press("Alt+x")
+        page.locator(".compare-layer").wait_for()
+        save(page, folder / "editor-review.png")
+        page.goto(f"{app.url}/releases/1/quality")
+        page.emulate_media(media="print")
+        save(page, folder / "quality-release.png")
+        browser.close()
 
 
 RELEASE = """
@@ -121,9 +134,7 @@ Membership.objects.create(
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    sample = Path(__file__).resolve().parents[3] / "shared" / "data"
-    if sample.is_dir():
-        quality(folder, sample)
+    quality(folder)
     app = LiveApp()
     try:
         app.prepare()

@@ -49,6 +49,17 @@ def test_fleiss_kappa_of_a_known_table():
     assert kappa == pytest.approx(0.210, abs=5e-4)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_fleiss_kappa_is_the_definition_on_random_codes(seed):
+    """Fleiss 1971: of each unit the share of pairs that agree, and what chance gives."""
+    codes = np.random.default_rng(seed).integers(0, 4, (5, 30))
+    counts = np.stack([(codes == label).sum(axis=0) for label in range(4)], axis=1)
+    agreeing = ((counts**2).sum(axis=1) - 5) / (5 * 4)
+    chance = ((counts.sum(axis=0) / counts.sum()) ** 2).sum()
+    kappa = agreement.fleiss_kappa(agreement.coincidences(codes, 4))
+    assert kappa == pytest.approx((agreeing.mean() - chance) / (1 - chance))
+
+
 def written_out_alpha(codes: np.ndarray) -> float:
     """1 - Do / De over all ordered pairs of values, the slow way."""
     units = [[c for c in unit if c >= 0] for unit in codes.T]

@@ -56,6 +56,24 @@ def test_slivers_and_holes():
     ]
 
 
+def test_others_who_labeled_the_image_have_a_say():
+    """Of three people two agree on the first object; of the second two people say two things."""
+    people = [
+        [box(2, 2, 10, 10), box(20, 2, 10, 10)],
+        [box(2, 3, 10, 10), box(20, 2, 10, 10, category=2)],
+        [box(3, 2, 10, 10, category=2)],
+    ]
+    otherwise, confirmed = finders.named_by_others(people)
+    assert sorted(otherwise) == [(0, 1, 2, 0.5), (1, 1, 1, 0.5), (2, 0, 1, 0.85)]
+    assert not confirmed  # one says the same, one something else
+    otherwise, confirmed = finders.named_by_others([*people, people[0][:1]])
+    assert (2, 0, 1, 0.85) in otherwise
+    assert confirmed == {(0, 0), (1, 0), (3, 0)}
+    findings = [finders.Finding(0, "size", 0.5, "")] * 2
+    assert finders.combined(findings)[0] == (0.5, findings[:1])
+    assert finders.combined(findings, {0})[0][0] == 0.5 * finders.CONFIRMED
+
+
 def test_twins_with_two_names():
     pattern = np.tile([0.1, 0.9], 6)
     thumbs = np.array([pattern, 1 - pattern, pattern + 0.005, np.full(12, 0.5), np.full(12, 0.5)])
