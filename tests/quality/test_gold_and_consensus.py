@@ -61,7 +61,7 @@ def test_nothing_that_an_annotator_reads_tells_gold(truth, manager, teammate, cl
 def test_an_export_has_the_truth_of_a_gold_image(truth, manager, reviewer, teammate):
     gold.add(manager, truth.project, [truth.pk])
     approved(teammate, reviewer, truth.image, [A])
-    chosen = choose(truth.project, [truth.image_id], Rule())
+    chosen = choose([truth.image_id], Rule())
     assert chosen[truth.image_id][0] == truth.pk
 
 
