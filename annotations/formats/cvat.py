@@ -15,7 +15,6 @@ from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
-from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
 from annotations import attributes as typed
@@ -234,7 +233,10 @@ def _elements(file: Path) -> Iterator[Element]:
             yield element
             if depth == 1:
                 root.clear()
-    except (ParseError, DefusedXmlException, UnicodeDecodeError, LookupError) as error:
+    except DatasetError:
+        raise
+    except (ParseError, ValueError, LookupError) as error:
+        # ValueError: what defusedxml forbids, and encodings that expat does not read.
         raise DatasetError("This is not plain XML.", file.name, "unreadable") from error
 
 

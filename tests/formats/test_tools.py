@@ -254,8 +254,9 @@ LAUGHS = '<!DOCTYPE a [<!ENTITY l "lol">' + "".join(
         '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotations>&x;</annotations>',
         '<!DOCTYPE a SYSTEM "http://127.0.0.1:1/x.dtd"><annotations/>',
         '<?xml version="1.0" encoding="none"?><annotations/>',
+        '<?xml version="1.0" encoding="utf-7"?><annotations/>',
     ],
-    ids=["empty", "text", "cut", "deep", "laughs", "file", "dtd", "encoding"],
+    ids=["empty", "text", "cut", "deep", "laughs", "file", "dtd", "encoding", "multi-byte"],
 )
 def test_bad_xml(tmp_path, text):
     (tmp_path / "annotations.xml").write_text(text)
