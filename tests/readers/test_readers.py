@@ -130,3 +130,22 @@ def test_torchvision_reads_voc(written, tmp_path):
             covered |= mask
         values = np.asarray(labels)
         assert np.array_equal(~np.isin(values, (0, 255)), covered)
+
+
+@pytest.mark.torch
+def test_torchvision_reads_cityscapes(written):
+    datasets = pytest.importorskip("torchvision.datasets")
+    folder = written("cityscapes")
+    dataset = datasets.Cityscapes(str(folder), "train", target_type=["instance", "polygon"])
+    seen = {
+        Path(path).name.removesuffix("_leftImg8bit.png"): n for n, path in enumerate(dataset.images)
+    }
+    assert set(seen) == {Path(name).stem for name in REGIONS}
+    for name, regions in REGIONS.items():
+        picture, (labels, objects) = dataset[seen[Path(name).stem]]
+        assert picture.size == labels.size == (80, 60)
+        assert len(objects["objects"]) >= len(regions)
+        covered = np.zeros((60, 80), bool)
+        for mask in masks(name):
+            covered |= mask
+        assert np.array_equal(np.asarray(labels) > 0, covered)
