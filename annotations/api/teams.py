@@ -148,7 +148,7 @@ class ProjectTeams(View):
     def post(self, request: Request, pk: int) -> Response:
         """Everybody in the team has at least this role. Managers add annotators and reviewers."""
         project = get_project(request.user, pk)
-        team = teams.find_team(request.user, self.body["team"])
+        team = teams.find_team(request.user, project, self.body["team"])
         entry = teams.let_in(request.user, project, team=team, role=self.body["role"])
         return Response(ProjectTeamSerializer(entry).data, status=201)
 

@@ -5,9 +5,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
 
-from annotations.access import find
+from annotations.access import find, require
 from annotations.errors import ServiceError
 from annotations.models import ProjectTeam, TeamMember
+from annotations.models.projects import Role
 from annotations.pages.base import action, page, person, read, refuse_in, refused
 from annotations.pages.forms import LentTeamForm, RoleForm, TeamForm, TeamMemberForm
 from annotations.selectors import people as selectors
@@ -108,10 +109,11 @@ def remove_member(request: HttpRequest, team_id: int, member_id: int) -> HttpRes
 def let_in(request: HttpRequest, project_id: int) -> None:
     user = person(request)
     project = get_project(user, project_id)
+    require(user, project, Role.MANAGER)
     form = LentTeamForm(request.POST)
     if not form.is_valid():
         raise ServiceError(400, "invalid", "Choose a team and a role.", "team")
-    team = teams.find_team(user, form.cleaned_data["team"])
+    team = teams.find_team(user, project, form.cleaned_data["team"])
     teams.let_in(user, project, team=team, role=form.cleaned_data["role"])
     messages.success(request, f"{team.name} is in the project now.")
 

@@ -212,8 +212,9 @@ def _locked(projects: Iterable[int]) -> list[int]:
     return [project.pk for project in rows.order_by("pk")]
 
 
-def find_team(user, pk: int) -> Team:
-    """The team of that id that `user` sees; a field of a form, so 400 and not 404."""
+def find_team(user, project: Project, pk: int) -> Team:
+    """The team that a manager asks to let in: one they see; a field of a form, so 400, not 404."""
+    require(user, project, Role.MANAGER)
     team = Team.objects.visible_to(user).filter(pk=pk).first()
     if team is None:
         raise ServiceError(400, "unknown_team", "There is no such team.", "team")

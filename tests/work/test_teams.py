@@ -154,7 +154,7 @@ def test_who_may_change_a_team_and_lend_it(project, owner, manager, reviewer, st
         assert refused(call) == (403, "forbidden")
     assert refused(teams.let_in, stranger, project, team=team, role="annotator")[0] == 404
     assert refused(teams.let_in, owner, project, team=team, role="owner") == (400, "invalid")
-    assert refused(teams.find_team, owner, team.pk) == (400, "unknown_team")
+    assert refused(teams.find_team, owner, project, team.pk) == (400, "unknown_team")
     assert refused(teams.create, stranger, name="vision ") == (409, "name_taken")
     entry = teams.let_in(owner, project, team=team, role="manager")
     assert refused(teams.let_out, manager, entry)[0] == 403
