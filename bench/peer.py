@@ -169,7 +169,7 @@ def requests(table: Table, pictures: dict[int, bytes], images: int, people: int)
 
     table.row("upload a picture", 1, half, lambda s, i: s.upload("polygons", some(range(i, i + 1))))
     table.row(
-        f"upload {TOGETHER} pictures",
+        f"upload {len(groups[0])} pictures",
         1,
         len(groups),
         lambda s, i: s.upload("polygons", some(groups[i])),
