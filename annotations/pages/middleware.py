@@ -1,12 +1,16 @@
 """Headers that every page and API reply carries."""
 
+import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from annotations.models import User
+
+log = logging.getLogger(__name__)
 
 # No 'unsafe-inline' and no 'unsafe-eval': scripts and styles come from files, nowhere else.
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -52,7 +56,10 @@ class LastSeenMiddleware:
         if isinstance(user, User) and (
             user.last_seen_at is None or now - user.last_seen_at > SEEN_EVERY
         ):
-            User.objects.filter(pk=user.pk).update(last_seen_at=now)
+            try:
+                User.objects.filter(pk=user.pk).update(last_seen_at=now)
+            except DatabaseError:  # SQLite may be locked by a long import; the next time, then
+                log.warning("When %s was here last could not be kept", user.pk)
         return response
 
 

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import OperationalError
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -93,3 +95,14 @@ def test_last_seen_is_kept_for_browsers_and_scripts_with_few_writes(teammate) ->
         client.get("/api/notifications/unread")
         teammate.refresh_from_db()
         assert teammate.last_seen_at == seen
+
+
+def test_a_locked_database_keeps_nobody_from_reading(teammate, client_of, monkeypatch) -> None:
+    User.objects.update(last_seen_at=None)
+
+    def locked(*_: object, **__: object) -> None:
+        raise OperationalError("database is locked")
+
+    client = client_of(teammate)
+    monkeypatch.setattr(QuerySet, "update", locked)
+    assert client.get("/api/me").status_code == 200

@@ -174,7 +174,7 @@ def test_an_older_state_is_looked_at_and_restored_by_the_save_protocol(
     """Two regions; the first is changed, the second deleted; then all is as it was before."""
     annotation = make_annotation(image, teammate, regions=2)
     first, second = annotation.regions.all()
-    later = [
+    later: list[regions.Write] = [
         box(first, 3, 4, project.categories.last().pk),
         regions.Delete(second.uuid, second.version, uuid.uuid4()),
     ]
