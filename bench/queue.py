@@ -48,7 +48,7 @@ def measure(number: int, pulls: int) -> None:
     owner = User.objects.create(username="owner")
     project = projects.create_project(owner, name="Large", kind="instance")
     batches = [Batch.objects.create(project=project, name=str(n), order=n) for n in range(3)]
-    step = 20_000
+    step = min(20_000, number)
     for first in range(0, number, step):
         files = StoredFile.objects.bulk_create(
             StoredFile(sha256=f"{n:064}", width=8, height=8, bytes=1)
