@@ -20,8 +20,9 @@ class Option:
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
     """`path` is imported on first use only. `runs_in_web`: light enough to answer prompts inside
-    the web process, so that no worker is needed. `min_score`: below it a detection rarely is worth
-    a look. `trainer`: the dotted path of what trains it, for projects of the kinds in `trains`."""
+    the web process, so that no worker is needed. `in_browser`: browsers get its decoder.
+    `min_score`: below it a detection rarely is worth a look. `trainer`: the dotted path of what
+    trains it, for projects of the kinds in `trains`."""
 
     path: str
     title: str
@@ -30,6 +31,7 @@ class EngineSpec:
     needs_torch: bool = True
     has_weights: bool = True
     runs_in_web: bool = False
+    in_browser: bool = False
     trainer: str = ""
     trains: frozenset[str] = frozenset()
     options: dict[str, Option] = field(default_factory=dict)
@@ -58,7 +60,9 @@ ENGINES: dict[str, EngineSpec] = {
         has_weights=False,
         runs_in_web=True,
     ),
-    "sam": EngineSpec("inference.engines.sam.Sam", "Segment Anything", BOTH, min_score=0.88),
+    "sam": EngineSpec(
+        "inference.engines.sam.Sam", "Segment Anything", BOTH, min_score=0.88, in_browser=True
+    ),
     "sam2": EngineSpec("inference.engines.sam2.Sam2", "Segment Anything 2", frozenset({"prompt"})),
     "mask_rcnn": EngineSpec(
         "inference.engines.mask_rcnn.MaskRCNN",

@@ -224,6 +224,9 @@ class WorkspaceImageSerializer(serializers.Serializer):
     width = serializers.IntegerField()
     height = serializers.IntegerField()
     status = serializers.ChoiceField(choices=Image.Status.choices)
+    reason = serializers.CharField(
+        allow_blank=True, help_text="Why a model wants it labeled soon, while nobody began."
+    )
     url = serializers.CharField()
     thumbnail_url = serializers.CharField()
     levels = serializers.IntegerField(help_text="Of the tile pyramid; 0: there is none.")

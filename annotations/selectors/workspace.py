@@ -98,6 +98,7 @@ def image_values(image: Image) -> dict[str, Any]:
         "width": image.width,
         "height": image.height,
         "status": image.status,
+        "reason": image.reason if image.status == Image.Status.NEW else "",
         "url": f"/api/images/{image.pk}/file",
         "thumbnail_url": f"/api/images/{image.pk}/thumbnail",
         "levels": image.file.levels,

@@ -3837,6 +3837,8 @@ export interface components {
             width: number;
             height: number;
             status: components["schemas"]["ImageStatus"];
+            /** @description Why a model wants it labeled soon, while nobody began. */
+            reason: string;
             url: string;
             thumbnail_url: string;
             /** @description Of the tile pyramid; 0: there is none. */

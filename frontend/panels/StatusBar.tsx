@@ -41,6 +41,11 @@ export function StatusBar() {
       <UnderPointer />
       <Unlabeled />
       <Steps />
+      {size?.reason && (
+        <span class="clip" title={size.reason}>
+          {size.reason}
+        </span>
+      )}
       <span class="grow" />
       <span class="decoder" data-decoder={editor.engine.state.value}>
         {editor.engine.state.value === "preparing" && "Preparing the model…"}

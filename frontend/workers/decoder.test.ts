@@ -9,6 +9,7 @@ import {
   type Preparation,
 } from "./decoder";
 import { readEmbedding } from "./embedding";
+import { parts } from "./parts";
 import { boxOf, lowResolution, thresholded } from "./resampling";
 
 const CLICK: Prompts = { points: [{ x: 1, y: 1, positive: true }], box: null, mask: null };
@@ -118,7 +119,7 @@ describe("masks and logits", () => {
       seen.width / size.width,
       seen.height / size.height,
     );
-    const runs = countsToRuns(thresholded(logits, low, seen, size)!, size);
+    const runs = countsToRuns(thresholded(logits, { width: low, height: low }, seen, size)!, size);
     const pixels = runs.flatMap((run, i) => Array<number>(run).fill(i % 2));
     let different = 0;
     for (let x = 0; x < size.width; x++) {
@@ -129,7 +130,17 @@ describe("masks and logits", () => {
       }
     }
     expect(different).toBe(0);
-    expect(thresholded(new Float32Array(low * low).fill(-1), low, seen, size)).toBeNull();
+    expect(
+      thresholded(new Float32Array(low * low).fill(-1), { width: low, height: low }, seen, size),
+    ).toBeNull();
+  });
+
+  it("needs no logits of the padding", () => {
+    const low = 16;
+    const logits = Float32Array.from({ length: low * low }, (_, i) => Math.sin(i * 0.7));
+    const whole = thresholded(logits, { width: low, height: low }, seen, size);
+    const part = logits.subarray(0, low * (seen.height / 4 + 1));
+    expect(thresholded(part, { width: low, height: part.length / low }, seen, size)).toBe(whole);
   });
 
   it("averages a mask, and finds its box", () => {
@@ -144,6 +155,21 @@ describe("masks and logits", () => {
     const flat = lowResolution({ size: [8, 8], counts: runsToCounts([0, 64]) }, 16, seen);
     expect(flat[11 * 16]).toBe(8);
     expect(flat[12 * 16]).toBe(-8); // below the image is padding
+  });
+});
+
+describe("a decoder's file", () => {
+  it("holds models by name", () => {
+    const head = {
+      parts: [
+        { name: "image", bytes: 2 },
+        { name: "click", bytes: 1 },
+      ],
+    };
+    const text = new TextEncoder().encode(`${JSON.stringify(head)}\n`);
+    const found = parts(new Uint8Array([...text, 10, 20, 30]));
+    expect([...found.image!, ...found.click!]).toEqual([10, 20, 30]);
+    expect(() => parts(new Uint8Array([...text, 10, 20]))).toThrow("damaged");
   });
 });
 

@@ -4,13 +4,21 @@ import * as ort from "onnxruntime-web/wasm";
 import type { Candidate, Prompts } from "../core/types";
 import type { DecoderReply, DecoderRequest } from "./decoder";
 import { type Embedding, readEmbedding } from "./embedding";
+import { parts } from "./parts";
 import { boxOf, lowResolution, thresholded } from "./resampling";
 
-/** Runs a model's mask decoder (`inference/engines/sam_export.py`) off the main thread. */
+/**
+ * Runs a model's mask decoder (`inference/engines/sam_export.py`) off the main thread: its part for
+ * the image when that is opened, and once the part for clicks, so that the first click finds all of
+ * it warm.
+ */
 
 const MAX_THREADS = 4;
 /** Kept for whoever goes back. */
-const MAX_EMBEDDINGS = 4;
+const MAX_IMAGES = 4;
+/** The encoder's pixels along one cell of its grid; a cell becomes 4 × 4 logits. */
+const CELL = 16;
+const FINE = 4;
 const NEGATIVE = 0;
 const POSITIVE = 1;
 const CORNERS = [2, 3];
@@ -21,8 +29,18 @@ ort.env.wasm.numThreads = self.crossOriginIsolated
   ? Math.min(MAX_THREADS, navigator.hardwareConcurrency)
   : 1;
 
-const sessions = new Map<number, Promise<ort.InferenceSession>>();
-const embeddings = new Map<string, Embedding>();
+interface Model {
+  readonly image: ort.InferenceSession;
+  readonly click: ort.InferenceSession;
+}
+
+/** What clicks need of an image; `known` is what the image part gave. */
+type Opened = Pick<Embedding, "size" | "seen" | "side"> & {
+  readonly known: ort.InferenceSession.OnnxValueMapType;
+};
+
+const models = new Map<number, Promise<Model>>();
+const images = new Map<string, Opened>();
 
 async function fetched(url: string): Promise<Response> {
   const reply = await fetch(url);
@@ -30,63 +48,99 @@ async function fetched(url: string): Promise<Response> {
   return reply;
 }
 
-async function session(model: number): Promise<ort.InferenceSession> {
-  let known = sessions.get(model);
+async function modelOf(id: number): Promise<Model> {
+  let known = models.get(id);
   if (!known) {
-    known = fetched(`/api/models/${model}/decoder`)
-      .then((reply) => reply.arrayBuffer())
-      .then((onnx) => ort.InferenceSession.create(onnx, { executionProviders: ["wasm"] }));
-    sessions.set(model, known);
-    known.catch(() => sessions.delete(model));
+    known = created(id);
+    models.set(id, known);
+    known.catch(() => models.delete(id));
   }
   return known;
 }
 
-async function load(image: number, model: number): Promise<void> {
-  const key = `${image}:${model}`;
-  const ready = session(model);
-  if (!embeddings.has(key)) {
-    const reply = await fetched(`/api/images/${image}/embedding?model=${model}`);
-    if (!reply.body) throw new Error("The embedding is empty.");
-    embeddings.set(key, await readEmbedding(reply.body));
-    const [oldest] = embeddings.keys();
-    if (embeddings.size > MAX_EMBEDDINGS) embeddings.delete(oldest!);
-  }
-  await ready;
+async function created(id: number): Promise<Model> {
+  const reply = await fetched(`/api/models/${id}/decoder`);
+  const { image, click } = parts(new Uint8Array(await reply.arrayBuffer()));
+  if (!image || !click) throw new Error("The decoder is of another kind.");
+  const options = { executionProviders: ["wasm"] };
+  return {
+    image: await ort.InferenceSession.create(image, options),
+    click: await ort.InferenceSession.create(click, options),
+  };
 }
 
-async function segment(image: number, model: number, prompts: Prompts): Promise<Candidate[]> {
-  const embedding = embeddings.get(`${image}:${model}`);
-  if (!embedding) throw new Error("The image was not loaded.");
-  const { size, seen, features, channels, side } = embedding;
-  const low = 4 * side;
-  const { points, labels } = tokens(prompts, embedding);
-  const before = prompts.mask ? lowResolution(prompts.mask, low, seen) : null;
-  const run = await session(model);
-  const { masks, scores } = await run.run({
+async function load(image: number, model: number): Promise<void> {
+  const key = `${image}:${model}`;
+  const ready = modelOf(model);
+  if (images.has(key)) return;
+  const reply = await fetched(`/api/images/${image}/embedding?model=${model}`);
+  if (!reply.body) throw new Error("The embedding is empty.");
+  const { features, channels, side, size, seen } = await readEmbedding(reply.body);
+  const { image: first, click } = await ready;
+  const known = await first.run({
     features: new ort.Tensor(features, [1, channels, side, side]),
+  });
+  const opened = { known, side, size, seen };
+  const middle = { x: size.width / 2, y: size.height / 2, positive: true };
+  await decoded(click, opened, { points: [middle], box: null, mask: null });
+  images.set(key, opened);
+  const [oldest] = images.keys();
+  if (images.size > MAX_IMAGES) images.delete(oldest!);
+}
+
+/** Logits of the grid's part that the image has, all four masks, and their predicted IoU. */
+async function decoded(click: ort.InferenceSession, opened: Opened, prompts: Prompts) {
+  const { known, seen, side } = opened;
+  const low = FINE * side;
+  const { points, labels } = tokens(prompts, opened);
+  const before = prompts.mask ? lowResolution(prompts.mask, low, seen) : null;
+  const { masks, scores } = await click.run({
+    ...known,
     points: new ort.Tensor(new Float32Array(points), [1, labels.length, 2]),
     labels: new ort.Tensor(new Float32Array(labels), [1, labels.length]),
     mask: new ort.Tensor(before ?? new Float32Array(low * low), [1, 1, low, low]),
     has_mask: new ort.Tensor(new Float32Array([before ? 1 : 0]), [1]),
+    rows: cells(seen.height, side),
+    columns: cells(seen.width, side),
   });
-  const logits = masks!.data as Float32Array;
-  const iou = scores!.data as Float32Array;
+  const [, , height, width] = masks!.dims;
+  return {
+    logits: masks!.data as Float32Array,
+    iou: scores!.data as Float32Array,
+    grid: { width: width!, height: height! },
+  };
+}
+
+/** The cells that pixels of the image are enlarged from, with the neighbour of the last one. */
+function cells(seen: number, side: number): ort.Tensor {
+  const count = Math.min(side, Math.floor(seen / CELL) + 1);
+  return new ort.Tensor(
+    BigInt64Array.from({ length: count }, (_, i) => BigInt(i)),
+    [count],
+  );
+}
+
+async function segment(image: number, model: number, prompts: Prompts): Promise<Candidate[]> {
+  const opened = images.get(`${image}:${model}`);
+  if (!opened) throw new Error("The image was not loaded.");
+  const { click } = await modelOf(model);
+  const { logits, iou, grid } = await decoded(click, opened, prompts);
   // One click may mean a part, an object or the whole; more prompts leave little doubt.
   const several = prompts.points.length === 1 && !prompts.box && !prompts.mask;
+  const area = grid.width * grid.height;
   const found: Candidate[] = [];
   for (const index of several ? [1, 2, 3] : [0]) {
-    const part = logits.subarray(index * low * low, (index + 1) * low * low);
-    const counts = thresholded(part, low, seen, size);
+    const part = logits.subarray(index * area, (index + 1) * area);
+    const counts = thresholded(part, grid, opened.seen, opened.size);
     if (counts === null) continue;
     const score = Math.min(1, Math.max(0, iou[index]!));
-    found.push({ mask: { size: [size.height, size.width], counts }, score });
+    found.push({ mask: { size: [opened.size.height, opened.size.width], counts }, score });
   }
   return found.sort((a, b) => b.score - a.score);
 }
 
 /** Points and corners in the encoder's pixels, with the kind of each. */
-function tokens({ points, box, mask }: Prompts, { size, seen }: Embedding) {
+function tokens({ points, box, mask }: Prompts, { size, seen }: Pick<Embedding, "size" | "seen">) {
   const across = seen.width / size.width;
   const down = seen.height / size.height;
   const places: number[] = [];

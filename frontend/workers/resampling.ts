@@ -4,7 +4,8 @@ import type { Rle, Size } from "../core/types";
 /**
  * Masks between the image and the decoder's low resolution, with the numbers that torch gives.
  *
- * The encoder sees the image at `seen`, in the top left corner of a square whose side is 4 × `low`.
+ * The encoder sees the image at `seen`, in the top left corner of a square whose side is 4 × `low`;
+ * of the logits only the part that the image has need be there, with one row or column more.
  * Low-resolution logits become a mask by two bilinear enlargements (`Sam.postprocess_masks`), which
  * are one weighted sum of three neighbours along each axis; masks become logits by area averages.
  */
@@ -46,43 +47,71 @@ function axis(low: number, seen: number, size: number): Axis {
   return { first, weights };
 }
 
-/** The pixels of the image whose logit is above 0, as RLE; null when there are none. */
+/** For each low-resolution row the first pixel that begins with it or a later one, and the end. */
+function begins({ first }: Axis, low: number): Int32Array {
+  const found = new Int32Array(low + 1).fill(first.length);
+  for (let i = first.length - 1; i >= 0; i--) found[first[i]!] = i;
+  for (let row = low - 1; row >= 0; row--) {
+    found[row] = Math.min(found[row]!, found[row + 1]!);
+  }
+  return found;
+}
+
+/**
+ * The pixels of the image whose logit is above 0, as RLE; null when there are none.
+ *
+ * Between neighbours of one sign there is no other, so pixels are looked at where signs differ.
+ */
 export function thresholded(
   logits: Float32Array,
-  low: number,
+  low: Size,
   seen: Size,
   size: Size,
 ): string | null {
   const { width, height } = size;
-  const across = axis(low, seen.width, width);
-  const down = axis(low, seen.height, height);
-  const column = new Float64Array(low);
+  const across = axis(low.width, seen.width, width);
+  const down = axis(low.height, seen.height, height);
+  const rows = begins(down, low.height);
+  const last = down.first[height - 1]! + TAPS;
+  const column = new Float64Array(low.height);
+  const above = columnsAbove(logits, low.width, last);
   const runs: number[] = [];
   let run = 0;
   let inside = false;
+  const add = (is: boolean, pixels: number) => {
+    if (is !== inside) {
+      runs.push(run);
+      run = 0;
+      inside = is;
+    }
+    run += pixels;
+  };
   for (let x = 0; x < width; x++) {
     const start = across.first[x]!;
-    const [a, b, c] = across.weights.subarray(x * TAPS, x * TAPS + TAPS) as unknown as number[];
-    for (let row = 0, at = start; row < low; row++, at += low) {
-      column[row] = a! * logits[at]! + b! * logits[at + 1]! + c! * logits[at + 2]!;
+    if (!(above[start] || above[start + 1] || above[start + 2])) {
+      add(false, height);
+      continue;
     }
-    for (let y = 0; y < height; y++) {
-      const row = down.first[y]!;
+    const a = across.weights[x * TAPS]!;
+    const b = across.weights[x * TAPS + 1]!;
+    const c = across.weights[x * TAPS + 2]!;
+    for (let row = 0, at = start; row < last; row++, at += low.width) {
+      column[row] = a * logits[at]! + b * logits[at + 1]! + c * logits[at + 2]!;
+    }
+    for (let row = 0; row + TAPS <= last; row++) {
       const p = column[row]!;
       const q = column[row + 1]!;
       const r = column[row + 2]!;
-      let is = p > 0;
-      // Between neighbours of one sign there is no other.
-      if (q > 0 !== is || r > 0 !== is) {
+      const end = rows[row + 1]!;
+      const is = p > 0;
+      if (q > 0 === is && r > 0 === is) {
+        add(is, end - rows[row]!);
+        continue;
+      }
+      for (let y = rows[row]!; y < end; y++) {
         const at = y * TAPS;
         const { weights } = down;
-        is = weights[at]! * p + weights[at + 1]! * q + weights[at + 2]! * r > 0;
-      }
-      if (is === inside) run++;
-      else {
-        runs.push(run);
-        run = 1;
-        inside = is;
+        add(weights[at]! * p + weights[at + 1]! * q + weights[at + 2]! * r > 0, 1);
       }
     }
   }
@@ -90,72 +119,103 @@ export function thresholded(
   return runs.length > 1 ? runsToCounts(runs) : null;
 }
 
-/** Area averages at `seen` places, then of four of them, padded with 0; `sums` are running sums. */
-function averages(
-  sums: Float64Array,
-  seen: number,
-  low: number,
-  write: (i: number, v: number) => void,
-) {
-  const size = sums.length - 1;
-  for (let i = 0; i < low; i++) {
-    let total = 0;
-    for (let j = i * STEP; j < Math.min(seen, (i + 1) * STEP); j++) {
-      const start = Math.floor((j * size) / seen);
-      const end = Math.ceil(((j + 1) * size) / seen);
-      total += (sums[end]! - sums[start]!) / (end - start);
-    }
-    write(i, total / STEP);
+/** Of each column whether a logit of its first `rows` is above 0. */
+function columnsAbove(logits: Float32Array, width: number, rows: number): Uint8Array {
+  const found = new Uint8Array(width);
+  for (let row = 0, at = 0; row < rows; row++) {
+    for (let x = 0; x < width; x++, at++) if (logits[at]! > 0) found[x] = 1;
   }
+  return found;
+}
+
+/** The pixels behind each place at which the encoder sees: from `starts` up to `ends`. */
+interface Places {
+  readonly starts: Int32Array;
+  readonly ends: Int32Array;
+}
+
+function places(size: number, seen: number): Places {
+  const starts = new Int32Array(seen);
+  const ends = new Int32Array(seen);
+  for (let j = 0; j < seen; j++) {
+    starts[j] = Math.floor((j * size) / seen);
+    ends[j] = Math.ceil(((j + 1) * size) / seen);
+  }
+  return { starts, ends };
+}
+
+/** Part of row `i`, an average over STEP places (padded with 0), that pixels from…to make up. */
+function share({ starts, ends }: Places, i: number, from: number, to: number): number {
+  let total = 0;
+  for (let j = i * STEP; j < Math.min(starts.length, (i + 1) * STEP); j++) {
+    const [start, end] = [starts[j]!, ends[j]!];
+    total += Math.max(0, Math.min(end, to) - Math.max(start, from)) / (end - start);
+  }
+  return total / STEP;
 }
 
 /** A mask of the image as the decoder takes it: logits, low × low. */
 export function lowResolution(mask: Rle, low: number, seen: Size): Float32Array {
   const [height, width] = mask.size;
-  const columns = new Float64Array(low * (width + 1));
-  const sums = new Float64Array(height + 1);
-  const pixels = decoded(mask);
-  for (let x = 0; x < width; x++) {
-    for (let y = 0; y < height; y++) sums[y + 1] = sums[y]! + pixels[x * height + y]!;
-    averages(sums, seen.height, low, (row, value) => {
-      const at = row * (width + 1) + x;
-      columns[at + 1] = columns[at]! + value;
-    });
+  const down = places(height, seen.height);
+  const rows = Math.ceil(seen.height / STEP);
+  const whole = Float64Array.from({ length: rows }, (_, i) => share(down, i, 0, height));
+  const lines = new Float64Array(rows * width);
+  for (const [x, from, to] of spans(mask)) {
+    for (let i = Math.floor((from * seen.height) / height / STEP); i < rows; i++) {
+      const start = down.starts[i * STEP]!;
+      if (start >= to) break;
+      const end = down.ends[Math.min(seen.height, (i + 1) * STEP) - 1]!;
+      lines[i * width + x]! += from <= start && end <= to ? whole[i]! : share(down, i, from, to);
+    }
   }
-  const logits = new Float32Array(low * low);
-  for (let row = 0; row < low; row++) {
-    const line = columns.subarray(row * (width + 1), (row + 1) * (width + 1));
-    averages(line, seen.width, low, (column, value) => {
-      logits[row * low + column] = (value - 0.5) * 2 * LOGIT;
-    });
+  const across = places(width, seen.width);
+  const logits = new Float32Array(low * low).fill(-LOGIT);
+  const sums = new Float64Array(width + 1);
+  for (let row = 0; row < rows; row++) {
+    for (let x = 0; x < width; x++) sums[x + 1] = sums[x]! + lines[row * width + x]!;
+    if (sums[width] === 0) continue;
+    for (let column = 0; column * STEP < seen.width; column++) {
+      let total = 0;
+      for (let j = column * STEP; j < Math.min(seen.width, (column + 1) * STEP); j++) {
+        const [start, end] = [across.starts[j]!, across.ends[j]!];
+        total += (sums[end]! - sums[start]!) / (end - start);
+      }
+      logits[row * low + column] = (total / STEP - 0.5) * 2 * LOGIT;
+    }
   }
   return logits;
 }
 
-/** Column by column, 1 inside. */
-function decoded({ size: [height, width], counts }: Rle): Uint8Array {
-  const pixels = new Uint8Array(width * height);
+/** Each column's parts inside a mask: x, the first y, the y behind the last. */
+function* spans({
+  size: [height, width],
+  counts,
+}: Rle): Generator<readonly [number, number, number]> {
   let at = 0;
-  countsToRuns(counts, { width, height }).forEach((run, index) => {
-    if (index % 2) pixels.fill(1, at, at + run);
-    at += run;
-  });
-  return pixels;
+  let inside = false;
+  for (const run of countsToRuns(counts, { width, height })) {
+    const end = at + run;
+    while (inside && at < end) {
+      const x = Math.floor(at / height);
+      const to = Math.min(end, (x + 1) * height);
+      yield [x, at - x * height, to - x * height];
+      at = to;
+    }
+    at = end;
+    inside = !inside;
+  }
 }
 
 /** The smallest box around a mask, null around nothing. */
 export function boxOf(mask: Rle): { x: number; y: number; width: number; height: number } | null {
   const [height, width] = mask.size;
-  const pixels = decoded(mask);
-  let [left, right, top, bottom] = [width, -1, height, -1];
-  for (let x = 0; x < width; x++) {
-    for (let y = 0; y < height; y++) {
-      if (!pixels[x * height + y]) continue;
-      left = Math.min(left, x);
-      right = x;
-      top = Math.min(top, y);
-      bottom = Math.max(bottom, y);
-    }
+  let [left, right, top, bottom] = [width, 0, height, 0];
+  for (const [x, from, to] of spans(mask)) {
+    left = Math.min(left, x);
+    right = x + 1;
+    top = Math.min(top, from);
+    bottom = Math.max(bottom, to);
   }
-  return right < 0 ? null : { x: left, y: top, width: right + 1 - left, height: bottom + 1 - top };
+  return right ? { x: left, y: top, width: right - left, height: bottom - top } : null;
 }

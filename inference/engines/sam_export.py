@@ -1,20 +1,24 @@
 """The mask decoder of Segment Anything as ONNX, made from the weights that are installed.
 
-Names and shapes are those of `sam_decoder.Decoder.forward`, for one prompt of any number of points:
-features, points, labels, mask, has_mask → masks, scores.
+Two models in one file, after a line of JSON, `{"parts": [{name, bytes}]}`: `image` runs once for an
+image, `click` for each click. Inputs and outputs have the names and shapes of `sam_browser`.
 """
 
+import json
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from inference.engines.sam_browser import ClickPart, ImagePart
 from inference.engines.sam_decoder import Decoder
 
-INPUTS = ["features", "points", "labels", "mask", "has_mask"]
-OUTPUTS = ["masks", "scores"]
+KNOWN = ["pixels", "keys", "queries", "values"]
+PROMPTS = ["points", "labels", "mask", "has_mask", "rows", "columns"]
+MASKS = ["masks", "scores"]
 MAX_POINTS = 1000
 
 
@@ -23,26 +27,59 @@ def to_onnx(sam: Any) -> bytes:
     device = sam.device
     decoder = Decoder(sam.cpu()).eval()
     side = sam.prompt_encoder.image_embedding_size[0]
-    example = (
-        torch.zeros(1, sam.prompt_encoder.embed_dim, side, side),
+    features = (torch.zeros(1, sam.prompt_encoder.embed_dim, side, side),)
+    image, click = ImagePart(decoder), ClickPart(decoder)
+    prompts = (
         torch.full((1, 3, 2), 8.0),
         torch.tensor([[1.0, 0.0, -1.0]]),
         torch.zeros(1, 1, 4 * side, 4 * side),
         torch.zeros(1),
+        torch.arange(side),
+        torch.arange(side - 1),
     )
-    points = torch.export.Dim("prompts", min=2, max=MAX_POINTS)
-    shapes = dict.fromkeys(INPUTS) | {"points": {1: points}, "labels": {1: points}}
+    count = torch.export.Dim("prompts", min=2, max=MAX_POINTS)
+    high, wide = (torch.export.Dim(name, min=1, max=side) for name in ("high", "wide"))
+    shapes = {"points": {1: count}, "labels": {1: count}, "rows": {0: high}, "columns": {0: wide}}
     try:
-        with torch.no_grad(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                decoder, example, input_names=INPUTS, output_names=OUTPUTS,
-                dynamic_shapes=shapes, dynamo=True, verbose=False,
-            )  # fmt: skip
-            if program is None:
-                raise RuntimeError("torch made no ONNX program")
-            path = Path(folder) / "decoder.onnx"
-            program.save(path, include_initializers=True)
-            return path.read_bytes()
+        with torch.no_grad():
+            known = image(*features)
+        parts = {
+            "image": _export(image, features, ["features"], KNOWN, None),
+            "click": _export(
+                click,
+                (*known, *prompts),
+                [*KNOWN, *PROMPTS],
+                MASKS,
+                dict.fromkeys([*KNOWN, *PROMPTS]) | shapes,
+            ),
+        }
     finally:
         sam.to(device)
+    head = [{"name": name, "bytes": len(part)} for name, part in parts.items()]
+    return b"\n".join([json.dumps({"parts": head}).encode(), b"".join(parts.values())])
+
+
+def _export(
+    module: nn.Module, example: tuple[Any, ...], inputs: list[str], outputs: list[str], shapes: Any
+) -> bytes:
+    with torch.no_grad(), warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module.eval(), example, input_names=inputs, output_names=outputs,
+            dynamic_shapes=shapes, dynamo=True, verbose=False,
+        )  # fmt: skip
+        if program is None:
+            raise RuntimeError("torch made no ONNX program")
+        path = Path(folder) / "part.onnx"
+        program.save(path, include_initializers=True)
+        return path.read_bytes()
+
+
+def parts(packed: bytes) -> dict[str, bytes]:
+    """The models of such a file by name."""
+    head, _, rest = packed.partition(b"\n")
+    found, at = {}, 0
+    for part in json.loads(head)["parts"]:
+        found[part["name"]] = rest[at : at + part["bytes"]]
+        at += part["bytes"]
+    return found

@@ -73,7 +73,7 @@ def embed(user, image_id: int, model_id: int | None, ahead: int = 0) -> dict[str
     ready, decoder = embeddings.stored(image, model), decoders.stored(model)
     if ready:
         embeddings.used(image, model)
-    else:
+    if not ready or (ENGINES[model.engine].in_browser and not decoder):
         _send_embed(image, model, QUEUE)
     for coming in embeddings.coming(user, image, ahead):
         if not embeddings.stored(coming, model):

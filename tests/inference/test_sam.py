@@ -52,31 +52,35 @@ def test_the_decoder_gives_what_the_packages_gives(model):
             torch.testing.assert_close(mine, other, atol=1e-5, rtol=1e-4)
 
 
-def test_the_exported_decoder_gives_what_torch_gives(model, tmp_path):
+def test_the_exported_decoder_gives_what_torch_gives(model):
     import onnx
     import torch
     from onnx.reference import ReferenceEvaluator
 
     from inference.engines.sam_decoder import Decoder
-    from inference.engines.sam_export import INPUTS, to_onnx
+    from inference.engines.sam_export import KNOWN, PROMPTS, parts, to_onnx
 
-    path = tmp_path / "decoder.onnx"
-    path.write_bytes(to_onnx(model))
-    exported = ReferenceEvaluator(onnx.load(path))
+    exported: dict[str, Any] = {
+        name: ReferenceEvaluator(onnx.load_from_string(part))
+        for name, part in parts(to_onnx(model)).items()
+    }
     decoder = Decoder(model).eval()
-    for count, has_mask in ((2, 0.0), (5, 1.0)):
+    features = torch.randn(1, 256, 4, 4)
+    known = exported["image"].run(None, {"features": features.numpy()})
+    for count, has_mask, rows in ((2, 0.0, 4), (5, 1.0, 3)):
         labels = torch.tensor([[1.0, 0.0, 1.0, 2.0, 3.0][-count:]])
-        inputs = (
-            torch.randn(1, 256, 4, 4), torch.rand(1, count, 2) * 64, labels,
-            torch.randn(1, 1, 16, 16), torch.tensor([has_mask]),
+        prompts = (
+            torch.rand(1, count, 2) * 64, labels, torch.randn(1, 1, 16, 16),
+            torch.tensor([has_mask]),
         )  # fmt: skip
         with torch.no_grad():
-            wanted = decoder(*inputs)
-        found = exported.run(
-            None, {name: one.numpy() for name, one in zip(INPUTS, inputs, strict=True)}
+            masks, scores = decoder(features, *prompts)
+        asked = [one.numpy() for one in (*prompts, torch.arange(rows), torch.arange(4))]
+        found = exported["click"].run(
+            None, dict(zip([*KNOWN, *PROMPTS], [*known, *asked], strict=True))
         )
-        for mine, other in zip(found, wanted, strict=True):
-            np.testing.assert_allclose(mine, other.numpy(), atol=1e-4)
+        np.testing.assert_allclose(found[0], masks[:, :, : 4 * rows].numpy(), atol=1e-4)
+        np.testing.assert_allclose(found[1], scores.numpy(), atol=1e-4)
 
 
 def test_automatic_masks_of_many_images_are_those_of_the_package(model):

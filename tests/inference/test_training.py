@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import pytest
 from django.core.files.storage import default_storage
+from django.test import Client
 from safetensors.numpy import save_file
 
 from annotations.errors import ServiceError
@@ -321,6 +322,14 @@ def test_then_the_rest_is_prelabeled_and_put_in_order(
     assert [image.priority for image in ordered] == [3, 2, 1]
     assert all("The model is" in image.reason for image in ordered)
     assert Image.objects.get(pk=ready[0].pk).priority == 0
+    client = Client()
+    client.force_login(manager)
+    page = client.get(f"/projects/{project.pk}").content.decode()
+    assert page.count("The model is") == 2 * len(rest)  # shown, and as a tip
+    told = client.get(f"/api/images/{ordered[0].pk}/workspace").json()["image"]
+    assert told["reason"] == ordered[0].reason
+    Image.objects.update(status=Image.Status.IN_PROGRESS)
+    assert not client.get(f"/api/images/{ordered[0].pk}/workspace").json()["image"]["reason"]
 
 
 def test_too_few_images_or_a_wrong_option_are_refused_and_nothing_is_queued(
