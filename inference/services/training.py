@@ -256,6 +256,13 @@ def _data(run: JobRun, training: TrainingRun, validates: bool) -> Data:
     }
     if not categories:
         raise Conflict("nothing_to_learn", "No approved image has a region that can be learned.")
+    if project.kind == Project.Kind.SEMANTIC and len(categories) == 1:
+        raise Conflict(
+            "nothing_to_learn",
+            f"All that is labeled is “{next(iter(categories.values()))}”: there is nothing to tell "
+            "it from.",
+            hint="Label what is around it too, in a category of its own.",
+        )
     parts = split(list(truths), validates)
     training.images = {name: len(part) for name, part in asdict(parts).items()}
     training.save(update_fields=["images"])

@@ -351,6 +351,16 @@ def test_too_few_images_or_a_wrong_option_are_refused_and_nothing_is_queued(
     assert not Job.objects.exists()
 
 
+def test_one_category_alone_teaches_nothing_where_every_pixel_is_named(
+    project, manager, ready, learner
+):
+    training = start(manager, project)
+    type(project).objects.filter(pk=project.pk).update(kind="semantic")
+    error = run(training).job.error
+    assert error["code"] == "nothing_to_learn"
+    assert project.categories.first().name in error["detail"]
+
+
 def test_a_projects_model_does_not_exist_for_others(
     project, manager, stranger, ready, learner, make_project, client_of
 ):
