@@ -1,6 +1,7 @@
 """Somebody who orders exports and pre-labeling while workers are killed; the check of each job.
 
-Every job ends. One that is done did each of its images once, and its file is whole.
+Every job ends. One that is done did each of its images once, or says at which of them workers were
+killed twice; its file is whole.
 """
 
 import contextlib
@@ -103,8 +104,13 @@ class Orders:
         if job["kind"] == "prelabel":
             path = f"jobs/{job['id']}/items"
             items = self.api.get(path, params={"limit": 200})["results"]
-            images = sorted(item["image"] for item in items if item["state"] == "done")
-            return "" if images == self.images else f"it did the images {images}"
+            # An image at which workers were killed twice is passed over, and says so.
+            ended = [
+                item["image"]
+                for item in items
+                if item["state"] == "done" or item["error"].startswith("The worker stopped")
+            ]
+            return "" if sorted(ended) == self.images else f"it ended the images {ended}"
         data = self.api.call("GET", f"jobs/{job['id']}/download").content
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if archive.testzip():
