@@ -14,6 +14,7 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -290,6 +291,7 @@ def main(arguments: Sequence[str]) -> int:
         sides.append(LabelStudio(options.people, PROGRAM))
     started: list[OneSide] = []
     begun = os.getloadavg()[0]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # servers are stopped then, too
     try:
         for side, folder in zip(sides, folders, strict=False):
             started.append(side)
