@@ -154,8 +154,8 @@ def tab_seconds() -> float:
     ticks = 0
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if b"--type=renderer" in words and _mine(int(folder.name)):
+            command = (folder / "cmdline").read_bytes()
+            if b"--type=renderer" in command and _mine(int(folder.name)):
                 stat = (folder / "stat").read_text().rpartition(")")[2].split()
                 ticks += int(stat[11]) + int(stat[12])
         except OSError:
