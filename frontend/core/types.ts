@@ -143,6 +143,8 @@ export interface Candidate {
   readonly mask: Rle;
   /** 0…1. */
   readonly score: number;
+  /** The model that proposes it, and the beginning of its hash. */
+  readonly by?: string;
 }
 
 export interface PointerSample extends Point {

@@ -55,7 +55,7 @@ export class Engine {
   }
 
   async segment(prompts: Prompts): Promise<readonly Candidate[]> {
-    const here = await this.decoder.segment(prompts);
+    const here = await this.askHere(prompts);
     if (here) return here;
     this.thinking.value = true;
     return this.askServer(prompts).finally(() => {
@@ -66,7 +66,7 @@ export class Engine {
   /** Of this browser, or of the classic engine while it keeps answering quickly; null else. */
   glance(prompts: Prompts): Promise<readonly Candidate[]> | null {
     if (this.state.value === "here") {
-      return this.decoder.segment(prompts).then((found) => found ?? []);
+      return this.askHere(prompts).then((found) => found ?? []);
     }
     const usable = this.models.value;
     const chosen = usable.find(({ id }) => id === this.model.value);
@@ -78,6 +78,13 @@ export class Engine {
     });
   }
 
+  private async askHere(prompts: Prompts): Promise<readonly Candidate[] | null> {
+    const { model } = this.decoder;
+    const found = await this.decoder.segment(prompts);
+    const by = nameOf(this.models.value.find(({ id }) => id === model));
+    return found?.map((one) => ({ ...one, by })) ?? null;
+  }
+
   private async askServer({ points, box, mask }: Prompts): Promise<readonly Candidate[]> {
     const { width, height } = this.size;
     const reply = await api.segment(this.image, {
@@ -86,9 +93,12 @@ export class Engine {
       box: box && [box.x, box.y, box.width, box.height],
       mask: mask && { size: [...mask.size], counts: mask.counts },
     });
+    const model = this.models.value.find(({ name }) => name === reply.model);
+    const by = nameOf(model) ?? reply.model;
     return reply.candidates.map(({ mask: { counts }, score }) => ({
       mask: { size: [height, width] as const, counts },
       score,
+      by,
     }));
   }
 
@@ -101,4 +111,10 @@ export class Engine {
     this.told = true;
     return light.id;
   }
+}
+
+const HASH_DIGITS = 8;
+
+function nameOf(model: ApiModel | undefined): string | undefined {
+  return model && [model.name, model.sha256.slice(0, HASH_DIGITS)].filter(Boolean).join(" ");
 }

@@ -72,6 +72,11 @@ export class Decoder {
     this.become("server");
   }
 
+  /** Whose decoder answers here; null while none does. */
+  get model(): number | null {
+    return this.loaded?.model ?? null;
+  }
+
   /** The best candidate first; null when this browser cannot answer (now), or has no reason to. */
   async segment(prompts: Prompts): Promise<readonly Candidate[] | null> {
     const { points, box, mask } = prompts;

@@ -1,11 +1,10 @@
-import loader from "onnxruntime-web/ort-wasm-simd-threaded.mjs?url";
-import wasm from "onnxruntime-web/ort-wasm-simd-threaded.wasm?url";
-import * as ort from "onnxruntime-web/wasm";
+import type * as Ort from "onnxruntime-web/wasm";
 import type { Candidate, Prompts } from "../core/types";
 import type { DecoderReply, DecoderRequest } from "./decoder";
 import { type Embedding, readEmbedding } from "./embedding";
 import { parts } from "./parts";
 import { boxOf, lowResolution, thresholded } from "./resampling";
+import { best, inWasm, type Runtime } from "./runtime";
 
 /**
  * Runs a model's mask decoder (`inference/engines/sam_export.py`) off the main thread: its part for
@@ -13,7 +12,6 @@ import { boxOf, lowResolution, thresholded } from "./resampling";
  * it warm.
  */
 
-const MAX_THREADS = 4;
 /** Kept for whoever goes back. */
 const MAX_IMAGES = 4;
 /** The encoder's pixels along one cell of its grid; a cell becomes 4 × 4 logits. */
@@ -24,19 +22,17 @@ const POSITIVE = 1;
 const CORNERS = [2, 3];
 const PADDING = -1;
 
-ort.env.wasm.wasmPaths = { mjs: loader, wasm };
-ort.env.wasm.numThreads = self.crossOriginIsolated
-  ? Math.min(MAX_THREADS, navigator.hardwareConcurrency)
-  : 1;
+let runtime: Promise<Runtime> | null = null;
 
 interface Model {
-  readonly image: ort.InferenceSession;
-  readonly click: ort.InferenceSession;
+  readonly Tensor: typeof Ort.Tensor;
+  readonly image: Ort.InferenceSession;
+  readonly click: Ort.InferenceSession;
 }
 
 /** What clicks need of an image; `known` is what the image part gave. */
 type Opened = Pick<Embedding, "size" | "seen" | "side"> & {
-  readonly known: ort.InferenceSession.OnnxValueMapType;
+  readonly known: Ort.InferenceSession.OnnxValueMapType;
 };
 
 const models = new Map<number, Promise<Model>>();
@@ -62,46 +58,64 @@ async function created(id: number): Promise<Model> {
   const reply = await fetched(`/api/models/${id}/decoder`);
   const { image, click } = parts(new Uint8Array(await reply.arrayBuffer()));
   if (!image || !click) throw new Error("The decoder is of another kind.");
-  const options = { executionProviders: ["wasm"] };
+  runtime ??= best();
+  const { ort, options, gpu } = await runtime;
+  const kept = gpu ? { ...options, preferredOutputLocation: "gpu-buffer" as const } : options;
   return {
-    image: await ort.InferenceSession.create(image, options),
+    Tensor: ort.Tensor,
+    image: await ort.InferenceSession.create(image, kept),
     click: await ort.InferenceSession.create(click, options),
   };
 }
 
+/** A GPU that cannot do it after all is not asked again. */
 async function load(image: number, model: number): Promise<void> {
+  try {
+    await open(image, model);
+  } catch (error) {
+    if (!(await runtime)?.gpu) throw error;
+    runtime = inWasm();
+    models.clear();
+    images.clear();
+    await open(image, model);
+  }
+}
+
+async function open(image: number, model: number): Promise<void> {
   const key = `${image}:${model}`;
   const ready = modelOf(model);
   if (images.has(key)) return;
   const reply = await fetched(`/api/images/${image}/embedding?model=${model}`);
   if (!reply.body) throw new Error("The embedding is empty.");
   const { features, channels, side, size, seen } = await readEmbedding(reply.body);
-  const { image: first, click } = await ready;
-  const known = await first.run({
-    features: new ort.Tensor(features, [1, channels, side, side]),
+  const ours = await ready;
+  const known = await ours.image.run({
+    features: new ours.Tensor(features, [1, channels, side, side]),
   });
   const opened = { known, side, size, seen };
   const middle = { x: size.width / 2, y: size.height / 2, positive: true };
-  await decoded(click, opened, { points: [middle], box: null, mask: null });
+  await decoded(ours, opened, { points: [middle], box: null, mask: null });
   images.set(key, opened);
   const [oldest] = images.keys();
-  if (images.size > MAX_IMAGES) images.delete(oldest!);
+  if (images.size <= MAX_IMAGES) return;
+  for (const tensor of Object.values(images.get(oldest!)!.known)) tensor.dispose();
+  images.delete(oldest!);
 }
 
 /** Logits of the grid's part that the image has, all four masks, and their predicted IoU. */
-async function decoded(click: ort.InferenceSession, opened: Opened, prompts: Prompts) {
+async function decoded({ click, Tensor }: Model, opened: Opened, prompts: Prompts) {
   const { known, seen, side } = opened;
   const low = FINE * side;
   const { points, labels } = tokens(prompts, opened);
   const before = prompts.mask ? lowResolution(prompts.mask, low, seen) : null;
   const { masks, scores } = await click.run({
     ...known,
-    points: new ort.Tensor(new Float32Array(points), [1, labels.length, 2]),
-    labels: new ort.Tensor(new Float32Array(labels), [1, labels.length]),
-    mask: new ort.Tensor(before ?? new Float32Array(low * low), [1, 1, low, low]),
-    has_mask: new ort.Tensor(new Float32Array([before ? 1 : 0]), [1]),
-    rows: cells(seen.height, side),
-    columns: cells(seen.width, side),
+    points: new Tensor(new Float32Array(points), [1, labels.length, 2]),
+    labels: new Tensor(new Float32Array(labels), [1, labels.length]),
+    mask: new Tensor(before ?? new Float32Array(low * low), [1, 1, low, low]),
+    has_mask: new Tensor(new Float32Array([before ? 1 : 0]), [1]),
+    rows: cells(Tensor, seen.height, side),
+    columns: cells(Tensor, seen.width, side),
   });
   const [, , height, width] = masks!.dims;
   return {
@@ -112,9 +126,9 @@ async function decoded(click: ort.InferenceSession, opened: Opened, prompts: Pro
 }
 
 /** The cells that pixels of the image are enlarged from, with the neighbour of the last one. */
-function cells(seen: number, side: number): ort.Tensor {
+function cells(Tensor: Model["Tensor"], seen: number, side: number): Ort.Tensor {
   const count = Math.min(side, Math.floor(seen / CELL) + 1);
-  return new ort.Tensor(
+  return new Tensor(
     BigInt64Array.from({ length: count }, (_, i) => BigInt(i)),
     [count],
   );
@@ -123,8 +137,7 @@ function cells(seen: number, side: number): ort.Tensor {
 async function segment(image: number, model: number, prompts: Prompts): Promise<Candidate[]> {
   const opened = images.get(`${image}:${model}`);
   if (!opened) throw new Error("The image was not loaded.");
-  const { click } = await modelOf(model);
-  const { logits, iou, grid } = await decoded(click, opened, prompts);
+  const { logits, iou, grid } = await decoded(await modelOf(model), opened, prompts);
   // One click may mean a part, an object or the whole; more prompts leave little doubt.
   const several = prompts.points.length === 1 && !prompts.box && !prompts.mask;
   const area = grid.width * grid.height;

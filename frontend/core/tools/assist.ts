@@ -178,9 +178,18 @@ class AssistTool implements Tool {
       return;
     }
     const mask = Mask.fromCounts(size, candidate.mask.counts);
-    if (paintOnce(this.context, "Accept mask", "assist", mask, { fresh: true })) this.cancel();
+    if (paintOnce(this.context, "Accept mask", sourceOf(candidate), mask, { fresh: true }))
+      this.cancel();
     else this.context.notify("Nothing was painted: those pixels are locked or taken already.");
   }
+}
+
+/** As long as the server keeps it. */
+const MAX_SOURCE = 40;
+
+/** The history says which model a mask is from. */
+function sourceOf({ by }: Candidate): string {
+  return by ? `assist: ${by}`.slice(0, MAX_SOURCE) : "assist";
 }
 
 export function createAssist(context: ToolContext): Tool {

@@ -705,10 +705,12 @@ describe("assist", () => {
       [70, 80],
     ]);
     expect(bench.asked[2]!.prompts.box).toEqual({ x: 30, y: 30, width: 40, height: 50 });
-    await bench.asked[2]!.answer([candidate(35, 35, 30), candidate(40, 40, 10)]);
+    const by = "sam_vit_b 01ec64d2";
+    await bench.asked[2]!.answer([candidate(35, 35, 30), { ...candidate(40, 40, 10), by }]);
     bench.key("Tab");
     expect(bench.key("Enter")).toBe(true);
-    expect(bench.doc.regions).toMatchObject([{ area: 100, categoryId: 1, source: "assist" }]);
+    const accepted = { area: 100, categoryId: 1, source: `assist: ${by}` };
+    expect(bench.doc.regions).toMatchObject([accepted]);
     bench.click(150, 50);
     expect(bench.asked[3]!.prompts).toMatchObject({ points: [{ x: 150 }], box: null, mask: null });
     await bench.asked[3]!.answer([candidate(140, 40, 20)]);
