@@ -60,8 +60,12 @@ def _one(request: HttpRequest, team_id: int, form: TeamMemberForm) -> HttpRespon
 def rename(request: HttpRequest, team_id: int) -> HttpResponse:
     team = selectors.get_team(person(request), team_id)
     teams.require_owner(person(request), team)
+    form = TeamForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, form.errors["name"][0])
+        return redirect("pages:team", team_id)
     try:
-        teams.rename(person(request), team, request.POST.get("name", "")[:200])
+        teams.rename(person(request), team, form.cleaned_data["name"])
     except ServiceError as error:
         refused(request, error)
     return redirect("pages:team", team_id)

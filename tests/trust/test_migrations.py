@@ -69,7 +69,7 @@ def later() -> list[Migration]:
     }
     return [
         one
-        for key, one in loader.disk_migrations.items()
+        for key, one in sorted(loader.disk_migrations.items())
         if key[0] in ("annotations", "inference") and key not in old
         and key not in (("inference", "0001_initial"), ("inference", "0002_training"))
     ]  # fmt: skip
