@@ -36,7 +36,7 @@ def test_it_learns_goes_on_and_begins_with_what_is_there(tmp_path, request):
     assert len(steps) == 1
     assert steps[0].checkpoint
     assert steps[0].done < 1
-    asked = iter(range(6))
+    asked = iter(range(40))
     again = list(MaskRCNNTrainer().train(first, lambda: next(asked, None) is None))
     assert again[0].done > steps[0].done
     losses = [step.loss for step in again if step.loss is not None]
