@@ -39,7 +39,9 @@ export async function onGpu(): Promise<Runtime> {
   const ort = await import("onnxruntime-web/webgpu");
   ort.env.wasm.wasmPaths = { mjs: gpuLoader, wasm: gpuWasm };
   ort.env.wasm.numThreads = 1;
-  return { ort, options: { executionProviders: ["webgpu", "wasm"] }, gpu: true };
+  // Without the warnings of parts that are better done by the processor.
+  const options = { executionProviders: ["webgpu", "wasm"], logSeverityLevel: 3 as const };
+  return { ort, options, gpu: true };
 }
 
 export async function best(): Promise<Runtime> {
