@@ -44,9 +44,13 @@ MARKS = """
   const painted = (name) => requestAnimationFrame(() =>
     requestAnimationFrame(() => { seen[name] = performance.now(); }));
   const { texSubImage2D } = gl;
+  let begun = false;
   gl.texSubImage2D = function (...given) {
     const source = given.at(-1);
-    if (source instanceof ImageBitmap) painted(seen.image ? "sharp" : "image");
+    if (source instanceof ImageBitmap) {
+      painted(begun ? "sharp" : "image");
+      begun = true;
+    }
     if (source instanceof Uint16Array) painted("regions");
     return texSubImage2D.apply(this, given);
   };
