@@ -221,6 +221,8 @@ class LiveApp:
 
     def spawn(self, name: str, *arguments: str) -> None:
         """Starts `python arguments` in the background; its output goes to <name>.log."""
+        before = self.processes.get(name)
+        assert before is None or before.poll() is not None, f"{name} runs already"
         with (self.data / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, *arguments],

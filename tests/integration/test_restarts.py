@@ -165,7 +165,6 @@ def test_a_stopped_worker_hands_its_job_back_at_once(app, project):
         found = owner.get(f"jobs/{job}")
         assert (found["state"], found["attempts"]) == ("queued", 0), found
     app.start_worker("batch,io")
-    app.start_worker("batch,io")
     try:
         ended = owner.wait_for_job(job)
     finally:
