@@ -49,7 +49,7 @@ def _lines(found: list[User]) -> list[dict[str, Any]]:
             "last_seen_at": person.seen,
             "sessions": sessions[person.pk],
             "tokens": person.tokens,  # type: ignore[attr-defined]  # annotated
-            "projects": person.projects,  # type: ignore[attr-defined]
+            "projects": person.projects,  # type: ignore[attr-defined]  # annotated
         }
         for person in found
     ]

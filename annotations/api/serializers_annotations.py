@@ -97,6 +97,7 @@ class RegionSerializer(serializers.Serializer):
     is_crowd = serializers.BooleanField()
     order = serializers.IntegerField(help_text="Greater is in front.")
     attributes = AttributesField()
+    # A field of that name, where the framework has an attribute.
     source = serializers.CharField()  # type: ignore[assignment]
     proposal = serializers.IntegerField(allow_null=True)
     version = serializers.IntegerField()
@@ -184,6 +185,7 @@ class RegionBodySerializer(StrictSerializer):
     is_crowd = serializers.BooleanField(required=False)
     order = serializers.IntegerField(required=False, min_value=-INT, max_value=INT)
     attributes = AttributesField(required=False)
+    # A field of that name, where the framework has an attribute.
     source = serializers.CharField(required=False, max_length=40)  # type: ignore[assignment]
     proposal = serializers.IntegerField(
         required=False, allow_null=True, min_value=1, max_value=BIG, help_text="Accepted from it."

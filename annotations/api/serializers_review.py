@@ -32,6 +32,7 @@ class RegionFieldsSerializer(BaseRegionSerializer):
     order = serializers.IntegerField()
     attributes = AttributesField()
     # Declared fields leave the class, so the attribute `source` of serializers stays.
+    # A field of that name, where the framework has an attribute.
     source = serializers.CharField(help_text="The tool, or import.")  # type: ignore[assignment]
     version = serializers.IntegerField()
     author = serializers.CharField()
@@ -44,6 +45,7 @@ class WrittenSerializer(serializers.Serializer):
     author = serializers.CharField()
     at = serializers.DateTimeField()
     seconds = serializers.FloatField(help_text="Active time of the write.")
+    # A field of that name, where the framework has an attribute.
     source = serializers.CharField(help_text="The tool, or import.")  # type: ignore[assignment]
     model = serializers.CharField(
         allow_blank=True, help_text="Whose proposal the region was accepted from."

@@ -137,6 +137,7 @@ class RegionDay(Day):
     Rows without an annotator are the sums of all people: what most reports read.
     """
 
+    # Here it may be nobody, in `Day` it may not.
     annotator = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, null=True, related_name="+"
     )  # type: ignore[assignment]

@@ -62,7 +62,7 @@ def rename(request: HttpRequest, team_id: int) -> HttpResponse:
     teams.require_owner(person(request), team)
     form = TeamForm(request.POST)
     if not form.is_valid():
-        messages.error(request, form.errors["name"][0])
+        messages.error(request, str(form.errors["name"][0]))
         return redirect("pages:team", team_id)
     try:
         teams.rename(person(request), team, form.cleaned_data["name"])

@@ -366,7 +366,7 @@ def _check(
 def _load(spool: Path) -> Iterator[tuple[_Checked, list[Row]]]:
     with spool.open("rb") as file:
         while file.peek(1):
-            # Both written by `_check` a moment ago.
+            # Safe to load: both were written by `_check` a moment ago, in our own folder.
             yield pickle.load(file), marshal.load(file)  # noqa: S301, S302
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, ViewportSize, sync_playwright
 
 from tests.browser.conftest import CHROMIUM, FLAGS
 from tests.live import LiveApp
@@ -93,8 +93,8 @@ def dashboards(app: LiveApp, folder: Path) -> None:
     app.start_web()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        size = {"width": 1440, "height": 1100}
-        context = browser.new_context(viewport=size)  # type: ignore[arg-type]
+        size: ViewportSize = {"width": 1440, "height": 1100}
+        context = browser.new_context(viewport=size)
         context.add_cookies([{"name": "sessionid", "value": person["session"], "url": app.url}])
         page = context.new_page()
         project = project_address(page, app, "Street and table")
@@ -143,8 +143,8 @@ def main(folder: Path) -> None:
         app.start_worker("interactive")
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-            size = {"width": 1440, "height": 900}
-            page = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
+            size: ViewportSize = {"width": 1440, "height": 900}
+            page = browser.new_context(viewport=size).new_page()
             log_in(page, app, "demo")
             save(page, folder / "projects.png")
             scenes = project_address(page, app, SCENES)
@@ -155,7 +155,7 @@ def main(folder: Path) -> None:
             save(page, folder / "images.png")
             page.goto(f"{app.url}/models")
             save(page, folder / "models.png")
-            annotator = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
+            annotator = browser.new_context(viewport=size).new_page()
             log_in(annotator, app, "ana")
             for project, image, name, proposals in (
                 (THINGS, "astronaut.png", "editor-panoptic", False),
@@ -165,7 +165,7 @@ def main(folder: Path) -> None:
                 address = project_address(annotator, app, project)
                 number = image_numbers(annotator, address)[image]
                 edit(annotator, app, number, folder / f"{name}.png", proposals)
-            reviewer = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
+            reviewer = browser.new_context(viewport=size).new_page()
             log_in(reviewer, app, "rita")
             things = project_address(reviewer, app, THINGS)
             reviewer.goto(f"{things}/review")

@@ -159,6 +159,7 @@ def test_a_stopped_worker_hands_its_job_back_at_once(app, project):
         app.start_worker("batch,io")
         worker = app.processes["worker-batch,io"]
         least = 2 * round_
+        # Called at once, so that it sees the `least` of this round.
         wait_until(lambda: owner.get(f"jobs/{job}")["done"] > least, "progress")  # noqa: B023
         worker.send_signal(signal.SIGTERM)
         worker.wait(timeout=20)

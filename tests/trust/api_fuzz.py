@@ -99,6 +99,7 @@ class Fuzz:
         """So many chains of requests, each step with what the ones before gave."""
         fuzz = self
 
+        # The base is made while this runs.
         class Chain(self.schema.as_state_machine()):  # type: ignore[misc]
             def setup(self) -> None:
                 self.undone = _undone()

@@ -205,6 +205,7 @@ class Chaos:
             chance = random.Random(self.random.random())
             url, token = proxy if cut else self.app.url, self.app.people[person].token
             self.clients.append(
+                # Whatever of a client's fields is given.
                 Client(name, url, token, annotation, category, chance, **more)  # type: ignore[arg-type]
             )
 
