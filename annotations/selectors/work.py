@@ -47,7 +47,8 @@ def waiting_batches(project: Project | int) -> QuerySet[Batch]:
 
 def queue_of(user: Any, project: Project | int, batch: int | None) -> QuerySet[Image]:
     """The open images of one batch, or of none, in the order of the queue."""
-    return open_images(user, project).filter(batch=batch).order_by("-priority", "pk")
+    # By the batch too, which is the same for all: else PostgreSQL sorts all that are in none.
+    return open_images(user, project).filter(batch=batch).order_by("batch_id", "-priority", "pk")
 
 
 def own_work(user, project: Project | int) -> list[QuerySet[Annotation]]:
