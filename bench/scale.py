@@ -250,13 +250,18 @@ def steps(made: Installation) -> dict[str, Callable[[random.Random], Any]]:
 
     from annotations.models import Annotation
 
+    def client(person: Any) -> Client:
+        """One process answers all, so all have its middleware, which is loaded once."""
+        one = Client(headers={"Authorization": f"Token {made.tokens[person.pk]}"})
+        one.handler = page.handler
+        return one
+
     project, api = made.project.pk, f"/api/projects/{made.project.pk}"
     # Pages as the owner sees them: with all that a manager and a reviewer is shown.
     page = Client()
     page.force_login(made.owner)
-    people = [Client(headers={"Authorization": f"Token {made.tokens[one.pk]}"})
-              for one in made.people]  # fmt: skip
-    owner = Client(headers={"Authorization": f"Token {made.tokens[made.owner.pk]}"})
+    people = [client(one) for one in made.people]
+    owner = client(made.owner)
     begun = {
         place: list(Annotation.objects.filter(annotator=one, status="in_progress")[:5])
         for place, one in enumerate(made.people[:BEGUN])
