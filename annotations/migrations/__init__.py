@@ -1,13 +1,17 @@
-"""What big tables need: an operation for indexes that stops nobody from writing."""
+"""What big tables need: operations for indexes that stop nobody from writing.
+
+They need `atomic = False` in the migration.
+"""
 
 from typing import Any
 
-from django.contrib.postgres.operations import AddIndexConcurrently
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 from django.db import migrations
 
 
-class AddIndexWithoutLock(AddIndexConcurrently):
-    """Like AddIndex; PostgreSQL goes on writing meanwhile. Needs `atomic = False` in the migration."""
+class _WithoutLock:
+    concurrent: Any
+    plain: Any
 
     def database_forwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         self._operation(schema_editor).database_forwards(self, app_label, schema_editor, *states)
@@ -15,7 +19,17 @@ class AddIndexWithoutLock(AddIndexConcurrently):
     def database_backwards(self, app_label: str, schema_editor: Any, *states: Any) -> None:
         self._operation(schema_editor).database_backwards(self, app_label, schema_editor, *states)
 
-    @staticmethod
-    def _operation(schema_editor: Any) -> Any:
-        concurrent = schema_editor.connection.vendor == "postgresql"
-        return AddIndexConcurrently if concurrent else migrations.AddIndex
+    def _operation(self, schema_editor: Any) -> Any:
+        return self.concurrent if schema_editor.connection.vendor == "postgresql" else self.plain
+
+
+class AddIndexWithoutLock(_WithoutLock, AddIndexConcurrently):
+    """Like AddIndex; PostgreSQL goes on writing meanwhile."""
+
+    concurrent, plain = AddIndexConcurrently, migrations.AddIndex
+
+
+class RemoveIndexWithoutLock(_WithoutLock, RemoveIndexConcurrently):
+    """Like RemoveIndex; PostgreSQL goes on writing meanwhile."""
+
+    concurrent, plain = RemoveIndexConcurrently, migrations.RemoveIndex

@@ -60,7 +60,19 @@ class Annotation(models.Model):
             models.Index(fields=["project", "status", "id"], name="annotation_by_status"),
             models.Index(fields=["project", "annotator", "status"], name="annotation_by_person"),
             models.Index(
-                fields=["project", "status", "submitted_at", "id"], name="annotation_by_waiting"
+                fields=["project", "submitted_at", "id"],
+                name="annotation_to_review",
+                condition=Q(status="submitted", sampled=True),
+            ),
+            models.Index(
+                fields=["project", "-risk", "submitted_at", "id"],
+                name="annotation_by_risk",
+                condition=Q(status="submitted", sampled=True),
+            ),
+            models.Index(
+                fields=["project"],
+                name="annotation_unsampled",
+                condition=Q(status="submitted", sampled=False),
             ),
         ]
 
@@ -78,7 +90,7 @@ class Region(models.Model):
     annotation = models.ForeignKey(
         Annotation, models.CASCADE, related_name="regions", db_index=False
     )
-    category = models.ForeignKey(Category, models.PROTECT, related_name="regions")
+    category = models.ForeignKey(Category, models.PROTECT, related_name="regions", db_index=False)
     polygons = models.JSONField(null=True)
     counts = models.TextField(null=True)
     area = models.FloatField(help_text="Pixels of the mask.")
@@ -119,6 +131,9 @@ class Region(models.Model):
         ]
         indexes = [
             models.Index(fields=["annotation", "order", "id"], name="region_by_annotation"),
+            models.Index(
+                fields=["category", "annotation", "deleted_at"], name="region_by_category"
+            ),
             models.Index(
                 fields=["proposal"],
                 name="region_by_proposal",

@@ -1,6 +1,7 @@
 import uuid
 
 from django.db import models
+from django.db.models import Q
 
 from annotations.models.projects import Batch, Project
 
@@ -92,6 +93,9 @@ class Image(models.Model):
             models.Index(fields=["project", "name"], name="image_by_name"),
             models.Index(
                 fields=["project", "has_place", "batch", "-priority", "id"], name="image_queue"
+            ),
+            models.Index(
+                fields=["project", "id"], name="image_with_place", condition=Q(has_place=True)
             ),
         ]
 

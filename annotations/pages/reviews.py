@@ -5,12 +5,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.vary import vary_on_headers
 
-from annotations.models import Annotation
+from annotations.access import find
 from annotations.models.projects import Role
 from annotations.pages.base import action, is_partial, person, project_context, read
 from annotations.selectors import previews
 from annotations.selectors.projects import get_project
-from annotations.selectors.reviews import review_queue
+from annotations.selectors.reviews import MANY, queue_after, review_queue, unsampled
 from annotations.services import reviews
 
 PER_PAGE = 50
@@ -19,22 +19,25 @@ PER_PAGE = 50
 @vary_on_headers("HX-Request")
 @read
 def review(request: HttpRequest, project_id: int) -> HttpResponse:
-    """Those that wait longest first; `?from=` goes on behind that many."""
+    """What comes first in the queue; `?after=` goes on behind that annotation."""
     context = project_context(request, project_id, "pages:review", Role.REVIEWER)
-    rows = previews.with_region_count(review_queue(person(request), context["project"]))
-    start = request.GET.get("from", "")
-    first = int(start) if start.isdecimal() and len(start) < 10 else 0
-    found = list(rows[first : first + PER_PAGE + 1])
+    project, user = context["project"], person(request)
+    rows = previews.with_region_count(review_queue(user, project))
+    after = request.GET.get("after", "")
+    if after.isdecimal() and len(after) < 19:
+        submitted = project.annotations.filter(submitted_at__isnull=False)
+        rows = queue_after(rows, project, find(submitted, user, pk=int(after)))
+    found = list(rows[: PER_PAGE + 1])
     more = len(found) > PER_PAGE
-    project = context["project"]
-    outside = project.annotations.filter(status=Annotation.Status.SUBMITTED, sampled=False)
     context |= {
-        "unsampled": outside.count(),
         "annotations": found[:PER_PAGE],
-        "next_url": f"{request.path}?from={first + PER_PAGE}" if more else "",
+        "next_url": f"{request.path}?after={found[PER_PAGE - 1].pk}" if more else "",
     }
-    part = "_review_rows" if is_partial(request) else "review"
-    return render(request, f"annotations/{part}.html", context)
+    if is_partial(request):
+        return render(request, "annotations/_review_rows.html", context)
+    context["unsampled"] = unsampled(project)
+    context["many"] = MANY
+    return render(request, "annotations/review.html", context)
 
 
 @action("pages:review")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from annotations.access import require
 from annotations.models import Annotation, Comment, Project, Review, ReviewRule
@@ -23,6 +23,24 @@ def review_queue(user, project: Project) -> AnnotationQuerySet:
         rows = rows.exclude(annotator=user)
     riskiest = ["-risk"] if project.review_rule == ReviewRule.RISKIEST else []
     return rows.select_related("annotator", "image").order_by(*riskiest, "submitted_at", "id")
+
+
+def queue_after(rows: AnnotationQuerySet, project: Project, last: Annotation) -> AnnotationQuerySet:
+    """What comes after `last` in the review queue `rows`. The cost does not grow with how far."""
+    at = last.submitted_at
+    later = Q(submitted_at__gt=at) | Q(submitted_at=at, pk__gt=last.pk)
+    if project.review_rule == ReviewRule.RISKIEST:
+        return rows.filter(Q(risk__lt=last.risk) | Q(risk=last.risk) & later, risk__lte=last.risk)
+    # The second condition says where the walk of the index begins.
+    return rows.filter(later, submitted_at__gte=at)
+
+
+def unsampled(project: Project) -> int:
+    """How many were submitted outside of the sample; MANY stands for so many and more."""
+    rows = Annotation.objects.filter(
+        project=project, status=Annotation.Status.SUBMITTED, sampled=False
+    )
+    return rows.order_by()[:MANY].count()
 
 
 def waiting(user, project: Project) -> int:

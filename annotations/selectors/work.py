@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
+from django.db.models import (
+    BooleanField,
+    Count,
+    Exists,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+)
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotations.access import at_least, require
@@ -27,7 +38,16 @@ def open_images(user, project: Project | int) -> QuerySet[Image]:
     skipped = mine.filter(state__in=[Lease.State.SKIPPED, Lease.State.ACTIVE])
     # A bare boolean, which `=True` becomes, keeps SQLite from the index.
     rows = Image.objects.filter(project=project, has_place__in=[True])
-    return rows.filter(~Exists(skipped), ~Exists(own))
+    return without(without(rows, skipped), own)
+
+
+def without(rows: QuerySet[Image], others: QuerySet[Any]) -> QuerySet[Image]:
+    """Those for which `others` has no row, looked up for each.
+
+    Of NOT EXISTS PostgreSQL makes a join with all that the person has ever had.
+    """
+    found = Subquery(others.order_by().values_list(Value(False))[:1])
+    return rows.filter(Coalesce(found, Value(True), output_field=BooleanField()))
 
 
 def queues(user, project: Project) -> list[QuerySet[Image]]:

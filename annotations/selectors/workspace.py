@@ -3,7 +3,7 @@
 from itertools import chain
 from typing import Any
 
-from django.db.models import Count, Exists, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, Max, OuterRef, QuerySet, Subquery, Sum
 
 from annotations.access import at_least, find, require, role_in
 from annotations.errors import NotFound
@@ -33,7 +33,14 @@ from annotations.selectors.reviews import (
     review_values,
     reviews_of,
 )
-from annotations.selectors.work import lease_of, lease_values, may_start, open_images, queues
+from annotations.selectors.work import (
+    lease_of,
+    lease_values,
+    may_start,
+    open_images,
+    queues,
+    without,
+)
 
 Status = Annotation.Status
 
@@ -249,7 +256,7 @@ def next_to_label(user, project: Project, after: int | None = None) -> int | Non
     fixing = Review.objects.filter(
         annotation__in=own, annotation__image=after, verdict=Review.Verdict.SEND_BACK
     ).exists()
-    untouched = open_images(user, project).filter(~Exists(own.filter(image=OuterRef("pk"))))
+    untouched = without(open_images(user, project), own.filter(image=OuterRef("pk")))
     new = untouched.exclude(pk=after).order_by("pk").values_list("pk", flat=True)
     ahead = [image for image in (sent_back if fixing else begun) if image > after][:1]
     if not fixing:

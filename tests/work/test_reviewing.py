@@ -215,3 +215,20 @@ def test_an_older_state_is_looked_at_and_restored_by_the_save_protocol(
     assert shapes(now) == shapes(then)
     assert [one["version"] for one in now] == [3, 3]
     assert client.get(f"{url}/{lines[0]['id'] + 999}").status_code == 404
+
+
+@pytest.mark.parametrize("rule", ["all", "riskiest"])
+def test_the_queue_is_read_page_by_page(rule, make_image, make_annotation, project, teammate,
+                                        reviewer) -> None:  # fmt: skip
+    project.review_rule = rule
+    project.save()
+    made = [make_annotation(make_image(project), teammate) for _ in range(6)]
+    for number, one in enumerate(made):  # some at the same moment, some as risky as others
+        at = one.created_at.replace(microsecond=number // 4)
+        values = {"status": "submitted", "submitted_at": at, "risk": number % 3 / 4}
+        Annotation.objects.filter(pk=one.pk).update(**values)
+    rows = queue.review_queue(reviewer, project)
+    whole = list(rows)
+    assert len(whole) == 6
+    for place, last in enumerate(whole):
+        assert list(queue.queue_after(rows, project, last)) == whole[place + 1 :]
