@@ -14,7 +14,11 @@ Polygon = list[Ring]
 """The outside ring, then its holes."""
 
 
-@dataclass(frozen=True, slots=True)
+# Geometry and RegionRecord are not frozen, because making a frozen one takes three times as long
+# and there may be millions. Nobody changes one.
+
+
+@dataclass(slots=True)
 class Geometry:
     """Either `polygons` or `counts` (COCO compressed RLE); `size` is (height, width)."""
 
@@ -34,7 +38,7 @@ class CategoryRecord:
     """What its regions carry, as in `annotations.attributes`; empty: anything."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RegionRecord:
     """One region as datasets know it. `id` None: the format gives none, or it is not yet known.
 

@@ -8,7 +8,7 @@ none. With splits there is one file for each. Source: cocodataset.org, "Data for
 
 import re
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from annotations.formats.base import (
     note_region,
     walk,
 )
-from annotations.formats.jsonio import MAX_BYTES, MAX_ID, Checked, Spool, write_document
+from annotations.formats.jsonio import MAX_BYTES, MAX_ID, MAX_NUMBER, Checked, Spool, write_document
 from annotations.formats.jsonstream import Elements, load_streaming
 from annotations.formats.names import safe_relative
 from annotations.formats.shapes import simple_rings
@@ -33,6 +33,7 @@ from annotations.masks import polygons, rle
 from annotations.masks.validation import (
     GeometryError,
     surely_valid,
+    surely_valid_masks,
     validate_polygons,
     validate_runs,
 )
@@ -150,21 +151,36 @@ class _Split:
 
     def read_images(self) -> Iterator[ImageRecord]:
         keep_images = min(self.images, default=1) > 0
-        keep_regions = not self.ids.size or int(self.ids.min()) > 0
-        order = np.argsort(self._images_of, kind="stable")
+        records = self._read_regions()
         counts = np.bincount(self._images_of, minlength=len(self.images)).tolist()
-        values = chain.from_iterable(self.annotations.batches(order))
-        found = zip(map(int, order), values, strict=True)
         for count, (id, image) in zip(counts, self.images.items(), strict=True):
-            size = (image.value["height"], image.value["width"])
             yield ImageRecord(
                 file_name=image.value["file_name"],
-                width=size[1],
-                height=size[0],
-                regions=tuple(read_regions(list(islice(found, count)), size, keep_regions)),
+                width=image.value["width"],
+                height=image.value["height"],
+                regions=tuple(islice(records, count)),
                 id=id if keep_images else None,
                 split=self.name,
             )
+
+    def _read_regions(self) -> Iterator[RegionRecord]:
+        """Image by image. As many as are parsed together are checked together."""
+        keep_ids = not self.ids.size or int(self.ids.min()) > 0
+        sizes = [(one.value["height"], one.value["width"]) for one in self.images.values()]
+        order = np.argsort(self._images_of, kind="stable")
+        images = self._images_of[order]
+        places = np.arange(len(order)) - np.searchsorted(images, images)
+        start = 0
+        for batch in self.annotations.batches(order):
+            part = slice(start, start + len(batch))
+            yield from read_regions(
+                batch,
+                order[part].tolist(),
+                [sizes[number] for number in images[part].tolist()],
+                places[part].tolist(),
+                keep_ids,
+            )
+            start = part.stop
 
 
 def _refuse_duplicates(splits: list[_Split]) -> None:
@@ -240,31 +256,67 @@ def read_color(category: Checked) -> str:
 
 
 def read_regions(
-    found: list[tuple[int, Any]], size: rle.Size, keep_ids: bool = True
+    batch: list[Any],
+    indexes: list[int],
+    sizes: list[rle.Size],
+    orders: list[int],
+    keep_ids: bool,
 ) -> Iterator[RegionRecord]:
-    """The regions of one image: (index in the file, annotation) whose category is known.
+    """The regions that these annotations are: with their index in the file, image and order there.
 
-    All polygons without holes are checked together; only if that finds something, one by one.
+    They are checked together; only if that finds something, one by one.
     """
-    lists = [one.get("segmentation") for _, one in found]
-    rings = [ring for value in lists if type(value) is list for ring in value]
-    sure = surely_valid(rings, size)
-    for order, ((index, value), segmentation) in enumerate(zip(found, lists, strict=True)):
-        annotation = Checked(value, f"/annotations/{index}")
-        if sure and segmentation and type(segmentation) is list:
-            geometry = Geometry(size, [[ring] for ring in segmentation])
+    shapes = [one.get("segmentation") for one in batch]
+    pairs = list(zip(shapes, sizes, strict=True))
+    rings = [(ring, size) for shape, size in pairs if type(shape) is list for ring in shape]
+    masks = [(shape, size) for shape, size in pairs if type(shape) is dict]
+    sure_rings = bool(rings) and surely_valid(*zip(*rings, strict=True))
+    sure_masks = bool(masks) and surely_valid_masks(*zip(*masks, strict=True))
+    plain = _are_plain(batch)
+    for value, index, order, (shape, size) in zip(batch, indexes, orders, pairs, strict=True):
+        if sure_rings and shape and type(shape) is list:
+            geometry = Geometry(size, [[ring] for ring in shape])
+        elif sure_masks and type(shape) is dict:
+            geometry = Geometry(size, None, shape["counts"])
         else:
-            geometry = read_segmentation(annotation, size)
-        yield RegionRecord(
-            value["category_id"],
-            geometry,
-            value["id"] if keep_ids else None,
-            annotation.flag("iscrowd"),
-            annotation.score() if "score" in value else None,
-            annotation.number("area") if value.get("area") is not None else None,
-            order,
-            annotation.attributes() if "attributes" in value else {},
-        )
+            geometry = read_segmentation(Checked(value, f"/annotations/{index}"), size)
+        id = value["id"] if keep_ids else None
+        if plain:
+            crowd = bool(value.get("iscrowd"))
+            yield RegionRecord(
+                value["category_id"], geometry, id, crowd, None, value.get("area"), order
+            )
+        else:
+            yield _read_region(Checked(value, f"/annotations/{index}"), geometry, id, order)
+
+
+def _are_plain(batch: list[Any]) -> bool:
+    """Whether none has more than a region needs, and crowd flag and area are what they must be."""
+    if any("score" in one or "attributes" in one for one in batch):
+        return False
+    crowds = [one.get("iscrowd", 0) for one in batch]
+    areas = [area for one in batch if (area := one.get("area")) is not None]
+    return (
+        set(map(type, crowds)) <= {int, bool}
+        and set(crowds) <= {0, 1}
+        and set(map(type, areas)) <= {int, float}
+        and all(-MAX_NUMBER <= area <= MAX_NUMBER for area in areas)
+    )
+
+
+def _read_region(
+    annotation: Checked, geometry: Geometry, id: int | None, order: int
+) -> RegionRecord:
+    return RegionRecord(
+        annotation.value["category_id"],
+        geometry,
+        id,
+        annotation.flag("iscrowd"),
+        annotation.score(),
+        annotation.number("area") if annotation.has("area") else None,
+        order,
+        annotation.attributes(),
+    )
 
 
 def read_segmentation(annotation: Checked, size: rle.Size) -> Geometry:

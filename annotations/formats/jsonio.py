@@ -1,8 +1,8 @@
 """JSON, strictly read and written as a stream."""
 
 import json
-import math
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +16,7 @@ from annotations.records import DatasetError
 MAX_BYTES = 512 * 2**20
 MAX_ID = 2**53 - 1
 MAX_TEXT = 200
+MAX_NUMBER = sys.float_info.max
 
 
 def load(path: Path, pointer: str = "", max_bytes: int = MAX_BYTES) -> Any:
@@ -89,7 +90,7 @@ class Checked:
 
     def number(self, key: str) -> float:
         value = self.get(key)
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or not -MAX_NUMBER <= value <= MAX_NUMBER:
             raise DatasetError(f'"{key}" must be a finite number.', self.at(key))
         return value
 

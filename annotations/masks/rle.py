@@ -28,12 +28,22 @@ MAX_CHARS = 7
 
 def to_runs(counts: str) -> Runs:
     """The run lengths, int64, of compressed counts. ValueError: not such a text."""
+    values, _ = numbers(counts)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
+
+
+def numbers(text: str) -> tuple[Runs, npt.NDArray[np.int64]]:
+    """The numbers of compressed counts as they are written, and where the last character of each
+    is. They are differences to the number two before, but for the first three. ValueError: as above.
+    """
     try:
-        digits = np.frombuffer(counts.encode("ascii"), dtype=np.uint8).astype(np.int8) - 48
+        digits = np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.int8) - 48
     except UnicodeEncodeError:
         raise ValueError("the counts hold a character that is not ASCII") from None
     if not digits.size:
-        return np.zeros(0, dtype=np.int64)
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     if digits.min() < 0 or digits.max() > 63:
         raise ValueError("the counts hold a character outside '0' to 'o'")
     last = np.flatnonzero(digits < 32)
@@ -47,9 +57,7 @@ def to_runs(counts: str) -> Runs:
     values = np.add.reduceat((digits & 31).astype(np.int64) << (5 * place), first)
     negative = (digits[last] & 16) > 0
     values[negative] -= np.int64(1) << (5 * lengths[negative])
-    values[1::2] = np.cumsum(values[1::2])
-    values[2::2] = np.cumsum(values[2::2])
-    return values
+    return values, last
 
 
 def from_runs(runs: Sequence[int] | Runs) -> str:

@@ -155,10 +155,11 @@ def _validate_ring(ring: Any, image_size: rle.Size, field: str) -> float:
     return float(np.abs(steps).max(axis=1).sum())
 
 
-def surely_valid(rings: Sequence[Any], image_size: rle.Size) -> bool:
+def surely_valid(rings: Sequence[Any], sizes: Sequence[rle.Size]) -> bool:
     """Whether `validate_polygons` would take each of these rings as a polygon, and all as one.
 
-    False says nothing: rings that come near a limit are for `validate_polygons` to judge.
+    sizes: that of each ring's image. False says nothing: rings that come near a limit are for
+    `validate_polygons` to judge.
     """
     if not set(map(type, rings)) <= {list} or not 0 < len(rings) <= MAX_RINGS:
         return False
@@ -174,12 +175,12 @@ def surely_valid(rings: Sequence[Any], image_size: rle.Size) -> bool:
         points = np.array(flat, np.float64).reshape(-1, 2)
     except OverflowError:
         return False
-    sides = np.array(image_size[::-1], np.float64)
-    if not ((points >= -sides) & (points <= 2 * sides)).all():
-        return False
+    sides = np.array(sizes, np.float64)[:, ::-1]
     counts = lengths // 2
     first = np.cumsum(counts) - counts
     low, high = np.minimum.reduceat(points, first), np.maximum.reduceat(points, first)
+    if not ((low >= -sides) & (high <= 2 * sides)).all():  # false for NaN as well
+        return False
     if (high <= 0).any() or (low >= sides).any():
         return False
     following = np.arange(1, len(points) + 1)
@@ -192,6 +193,41 @@ def surely_valid(rings: Sequence[Any], image_size: rle.Size) -> bool:
     a, b = points - origin, ends - origin
     areas = np.add.reduceat(a[:, 0] * b[:, 1] - b[:, 0] * a[:, 1], first)
     return bool((np.abs(areas) > 1).all())
+
+
+def surely_valid_masks(masks: Sequence[dict[str, Any]], sizes: Sequence[rle.Size]) -> bool:
+    """Whether `validate_mask` would give back the counts of each of these as they are.
+
+    masks: objects with counts and size, as they came. sizes: that of each one's image. False says
+    nothing: the masks are then for `validate_mask` to judge, one by one.
+    """
+    counts: list[Any] = [mask.get("counts") for mask in masks]
+    if not set(map(type, counts)) <= {str} or not all(counts):
+        return False
+    for mask, size in zip(masks, sizes, strict=True):
+        given = mask.get("size")
+        if type(given) is not list or given != [*size] or set(map(type, given)) != {int}:
+            return False
+    text = "".join(counts)
+    if not text or len(text) > MAX_COUNTS_CHARS:
+        return False
+    try:
+        runs, last = rle.numbers(text)
+    except ValueError:
+        return False
+    final = np.cumsum([len(one) for one in counts]) - 1
+    ends = np.searchsorted(last, final)
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    if (last[ends] != final).any() or (ends == starts).any():
+        return False
+    for start, end in zip(starts.tolist(), (ends + 1).tolist(), strict=True):
+        np.cumsum(runs[start + 1 : end : 2], out=runs[start + 1 : end : 2])
+        np.cumsum(runs[start + 2 : end : 2], out=runs[start + 2 : end : 2])
+    pixels = np.prod(np.array(sizes, np.int64), axis=1)
+    if (np.add.reduceat(runs, starts) != pixels).any() or runs.min() < 0 or runs.max() >= 2**32:
+        return False
+    runs[starts] += 1  # the first run may be empty, no other
+    return bool(runs.all()) and rle.is_minimal(text)
 
 
 def _coordinate_detail(value: float, axis: int, length: int) -> str:
