@@ -35,8 +35,9 @@ def to_runs(counts: str) -> Runs:
 
 
 def numbers(text: str) -> tuple[Runs, npt.NDArray[np.int64]]:
-    """The numbers of compressed counts as they are written, and where the last character of each
-    is. They are differences to the number two before, but for the first three. ValueError: as above.
+    """The numbers in compressed counts as written, and where the last character of each is.
+
+    They are differences to the number two before, but for the first three. ValueError: as above.
     """
     try:
         digits = np.frombuffer(text.encode("ascii"), dtype=np.uint8).astype(np.int8) - 48

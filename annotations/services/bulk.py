@@ -7,6 +7,7 @@ is sent; there are none in this project.
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from io import StringIO
 from itertools import count, islice
 from typing import Any
 
@@ -22,23 +23,57 @@ _COUNTED_UUID = {
 }
 
 
-def insert(model: type[Model], names: Sequence[str], rows: Iterator[tuple[Any, ...]]) -> None:
-    """Insert rows of these fields. Values are the database's own: JSON is text, a key is a key."""
+def insert(
+    model: type[Model], names: Sequence[str], rows: Iterator[tuple[Any, ...]], **constants: Any
+) -> None:
+    """Insert rows of these fields. Values are the database's own: JSON is text, a key is a key.
+
+    constants: what other fields have in all rows.
+    """
     quote: Any = connection.ops.quote_name
     fields = {field.attname: field for field in model._meta.concrete_fields}
-    given = [quote(fields[name].column) for name in names]
     others = [one for name, one in fields.items() if name not in names and not _is_key(one)]
-    values = ", ".join(["%s"] * (len(given) + len(others)))
-    columns = ", ".join([*given, *(quote(field.column) for field in others)])
-    defaults = tuple(_default(field) for field in others)
-    start = f"INSERT INTO {quote(model._meta.db_table)} ({columns}) VALUES "  # noqa: S608 (names of models)
+    same = [constants.get(one.attname, _UNSET) for one in others]
+    same = [
+        _default(field) if value is _UNSET else value
+        for field, value in zip(others, same, strict=True)
+    ]
+    columns = ", ".join(quote(one.column) for one in [*(fields[name] for name in names), *others])
+    table = f"{quote(model._meta.db_table)} ({columns})"
     with connection.cursor() as cursor:
-        while chunk := [(*row, *defaults) for row in islice(rows, AT_ONCE)]:
-            if connection.vendor == "sqlite":
-                cursor.executemany(f"{start}({values})", chunk)
-            else:
-                everything = ", ".join([f"({values})"] * len(chunk))
-                cursor.execute(start + everything, [value for row in chunk for value in row])
+        if connection.vendor == "sqlite":
+            values = ", ".join(["%s"] * len(names) + list(map(_literal, same)))
+            while chunk := list(islice(rows, AT_ONCE)):
+                cursor.executemany(f"INSERT INTO {table} VALUES ({values})", chunk)  # noqa: S608 (names of models)
+            return
+        end = "".join(f"\t{_copied(value)}" for value in same) + "\n"
+        while chunk := list(islice(rows, AT_ONCE)):
+            text = StringIO("".join("\t".join(map(_copied, row)) + end for row in chunk))
+            with connection.wrap_database_errors:
+                cursor.copy_expert(f"COPY {table} FROM STDIN", text)
+
+
+_UNSET = object()
+
+
+def _literal(value: Any) -> str:
+    """As SQLite's SQL has it. It is parsed once, where a parameter is bound for every row."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, int | float):
+        return repr(+value)
+    return "'" + str(value).replace("'", "''").replace("%", "%%") + "'"
+
+
+def _copied(value: Any) -> str:
+    """As PostgreSQL's COPY reads it."""
+    if value is None:
+        return "\\N"
+    if not isinstance(value, str):
+        return str(value)
+    for character, escape in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        value = value.replace(character, escape)
+    return value
 
 
 def copy(

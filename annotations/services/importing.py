@@ -9,7 +9,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -47,24 +47,23 @@ Row = tuple[
 (JSON), is_crowd, order, attributes, score, id. A plain tuple, because there may be millions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A record without its regions, these as rows, its place in the file, and its image."""
+class Entry(NamedTuple):
+    """An image of the project, and what the data set says of it: its id, its place, its regions."""
 
-    record: ImageRecord
-    rows: list[Row]
+    pk: int
+    name: str
+    export_id: int | None
+    id: int | None
     pointer: str
-    image: Image
+    rows: list[Row]
 
 
 _REGION = (
     *("uuid", "annotation_id", "category_id", "polygons", "counts", "area", "bbox", "is_crowd"),
-    *("order", "attributes", "source", "version", "export_id", "author_id"),
+    *("order", "attributes", "export_id"),
 )
-_ANNOTATION = (
-    *("uuid", "project_id", "image_id", "annotator_id", "status", "revision"),
-    *("submitted_at", "approved_at"),
-)
+_ANNOTATION = ("uuid", "image_id")
+_REVIEW = ("annotation_id",)
 _PROPOSAL = (
     *("prediction_id", "category_id", "polygons", "counts", "area", "bbox", "score", "is_crowd"),
 )
@@ -150,6 +149,7 @@ class Rows:
         self.version = version
         self.totals = Totals(report=report)
         self.now = timezone.now()
+        self.images: set[int] = set()
         self.categories = self._categories(dataset.categories)
         in_project = Region.objects.filter(annotation__project=project)
         self.region_ids = set(
@@ -200,7 +200,17 @@ class Rows:
         return found
 
     def add(self, entries: list[Entry]) -> None:
-        """Write a batch."""
+        """Write a batch. ServiceError 409: other work is there; 422: one picture, two names."""
+        for entry in entries:
+            if entry.pk in self.images:
+                raise ServiceError(
+                    422,
+                    "same_image",
+                    f"{entry.name} is the same picture as another image of the data set.",
+                    entry.pointer,
+                    "Nothing was imported.",
+                )
+            self.images.add(entry.pk)
         self._number(entries)
         if self.kind == "predictions":
             self._add_predictions(entries)
@@ -210,75 +220,82 @@ class Rows:
     def _number(self, entries: list[Entry]) -> None:
         """Keep the images' ids where they have none yet and the id is free."""
         changed: list[tuple[int, int]] = []
-        for entry in entries:
-            record, image = entry.record, entry.image
-            if record.id is None or image.export_id == record.id:
+        for pk, name, export_id, id, *_ in entries:
+            if id is None or export_id == id:
                 continue
-            if image.export_id is None and record.id not in self.image_ids:
-                image.export_id = record.id
-                self.image_ids.add(record.id)
-                changed.append((image.pk, record.id))
+            if export_id is None and id not in self.image_ids:
+                self.image_ids.add(id)
+                changed.append((pk, id))
             else:
-                self.totals.report.note(f"{image.name} could not keep the id {record.id}.")
+                self.totals.report.note(f"{name} could not keep the id {id}.")
         bulk.update(Image, "export_id", changed)
 
     # --- ground truth -----------------------------------------------------------------------------
 
     def _add_ground_truth(self, entries: list[Entry]) -> None:
-        images = [entry.image for entry in entries]
+        images = [entry.pk for entry in entries]
         mine = {
             annotation.image_id: annotation
             for annotation in Annotation.objects.filter(image__in=images, annotator=self.user)
         }
         stored = self._stored(list(mine.values()))
-        fresh: list[tuple[Annotation, list[Row]]] = []
+        fresh: dict[int, list[Row]] = {}
         for entry in entries:
-            image, annotation = entry.image, mine.get(entry.image.pk)
+            annotation = mine.get(entry.pk)
             if annotation and annotation.revision:
                 if stored[annotation.pk] != self._contents(entry.rows):
                     raise ServiceError(
                         409,
                         "annotated",
-                        f"{image.name} already has other work of {self.user.username} on it.",
+                        f"{entry.name} already has other work of {self.user.username} on it.",
                         field=entry.pointer,
                         hint="Nothing was imported. Import as predictions, or as another person.",
                     )
                 self.totals.unchanged += 1
                 continue
-            if annotation is None:
-                annotation = Annotation(project=self.project, image=image, annotator=self.user)
-            fresh.append((annotation, entry.rows))
-        self._approve(fresh)
+            fresh[entry.pk] = entry.rows
+        self._approve(fresh, [one for image, one in mine.items() if image in fresh])
 
-    def _approve(self, fresh: list[tuple[Annotation, list[Row]]]) -> None:
-        old = [annotation for annotation, _ in fresh if annotation.pk]
+    def _approve(self, fresh: dict[int, list[Row]], old: list[Annotation]) -> None:
+        """Write these images' regions. `old`: annotations that are there without a write."""
         for annotation in old:
             annotation.status = Annotation.Status.APPROVED
             annotation.revision = 1
             annotation.submitted_at = annotation.approved_at = annotation.updated_at = self.now
         fields = ["status", "revision", "submitted_at", "approved_at", "updated_at"]
         Annotation.objects.bulk_update(old, fields)
-        made = [annotation.image_id for annotation, _ in fresh if not annotation.pk]
-        status, now = Annotation.Status.APPROVED, bulk.text_of(self.now)
+        made = fresh.keys() - {annotation.image_id for annotation in old}
+        now = bulk.text_of(self.now)
         bulk.insert(
             Annotation,
             _ANNOTATION,
-            (
-                (uuid, self.project.pk, image, self.user.pk, status, 1, now, now)
-                for uuid, image in zip(bulk.uuids(), made, strict=False)
-            ),
+            zip(bulk.uuids(), sorted(made), strict=False),
+            project_id=self.project.pk,
+            annotator_id=self.user.pk,
+            status=str(Annotation.Status.APPROVED),
+            revision=1,
+            submitted_at=now,
+            approved_at=now,
         )
-        images = [annotation.image_id for annotation, _ in fresh]
-        mine = Annotation.objects.filter(image__in=images, annotator=self.user)
+        mine = Annotation.objects.filter(image__in=fresh, annotator=self.user)
         keys = dict(mine.values_list("image_id", "pk"))
-        note = f"Imported from {self.label}"
         bulk.insert(
             Review,
-            ("annotation_id", "reviewer_id", "verdict", "revision", "comment"),
-            ((keys[image], self.user.pk, Review.Verdict.APPROVE, 1, note) for image in images),
+            _REVIEW,
+            ((keys[image],) for image in fresh),
+            reviewer_id=self.user.pk,
+            verdict=str(Review.Verdict.APPROVE),
+            revision=1,
+            comment=f"Imported from {self.label}",
         )
-        parts = ((keys[annotation.image_id], rows) for annotation, rows in fresh)
-        bulk.insert(Region, _REGION, self._regions(parts))
+        bulk.insert(
+            Region,
+            _REGION,
+            self._regions((keys[image], rows) for image, rows in fresh.items()),
+            source=SOURCE,
+            version=1,
+            author_id=self.user.pk,
+        )
         bulk.copy(
             Region,
             RegionRevision,
@@ -289,10 +306,10 @@ class Rows:
             polygons=None,
             counts=None,
         )
-        of_images = Image.objects.filter(pk__in=images)
+        of_images = Image.objects.filter(pk__in=fresh)
         of_images.update(status=Image.Status.APPROVED)
         work.recount(of_images)
-        self.totals.regions += sum(len(rows) for _, rows in fresh)
+        self.totals.regions += sum(map(len, fresh.values()))
 
     def _keep_id(self, id: int | None) -> int | None:
         if id is None:
@@ -328,16 +345,17 @@ class Rows:
         self, of_annotations: Iterable[tuple[int, list[Row]]]
     ) -> Iterator[tuple[Any, ...]]:
         """Attributes stay as the file has them: what fits none of the category's is kept too."""
-        author, uuids = self.user.pk, bulk.uuids()
+        uuids = bulk.uuids()
+        keys = {id: category.pk for id, category in self.categories.items()}
         for annotation, rows in of_annotations:
             for category, parts, counts, area, bbox, crowd, order, attributes, _, id in rows:
-                known = self.categories[category]
                 text = "{}"
                 if attributes:
-                    text = json.dumps(typed.from_text(known.attributes, attributes))
+                    known = self.categories[category].attributes
+                    text = json.dumps(typed.from_text(known, attributes))
                 yield (
-                    *(next(uuids), annotation, known.pk, parts, counts, area, bbox, crowd),
-                    *(order, text, SOURCE, 1, self._keep_id(id), author),
+                    *(next(uuids), annotation, keys[category], parts, counts, area, bbox, crowd),
+                    *(order, text, self._keep_id(id)),
                 )
 
     # --- predictions ------------------------------------------------------------------------------
@@ -345,15 +363,15 @@ class Rows:
     def _add_predictions(self, entries: list[Entry]) -> None:
         known = set(
             Prediction.objects.filter(
-                image__in=[entry.image for entry in entries],
+                image__in=[entry.pk for entry in entries],
                 model=MODEL,
                 model_version=self.version,
             ).values_list("image_id", flat=True)
         )
         self.totals.unchanged += len(known)
-        fresh = [entry for entry in entries if entry.image.pk not in known]
+        fresh = [entry for entry in entries if entry.pk not in known]
         made = Prediction.objects.bulk_create(
-            Prediction(image=entry.image, model=MODEL, model_version=self.version)
+            Prediction(image_id=entry.pk, model=MODEL, model_version=self.version)
             for entry in fresh
         )
         pairs = zip(made, fresh, strict=True)

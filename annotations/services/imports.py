@@ -10,10 +10,10 @@ import marshal
 import pickle
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from django.conf import settings
 from django.core.files.storage import default_storage
@@ -211,20 +211,7 @@ def import_dataset(
             rows = Rows(user, project, dataset, kind, label or path.name, digest(path), report)
             spooled = _load(spool)
             while batch := list(islice(spooled, AT_ONCE)):
-                prepared = [one.prepared for one, _ in batch if one.prepared]
-                stored = iter(ingest.place(project, prepared, placed))
-                known = Image.objects.in_bulk([one.image for one, _ in batch if one.image])
-                rows.add(
-                    [
-                        Entry(
-                            one.record,
-                            regions,
-                            one.pointer,
-                            known[one.image] if one.image else next(stored).image,
-                        )
-                        for one, regions in batch
-                    ]
-                )
+                rows.add(list(_entries(project, batch, placed)))
             rows.totals.images = count
             return ended(rows.totals)
 
@@ -243,12 +230,9 @@ def as_service_error(error: DatasetError) -> ServiceError:
 # --- first: read, check, find the images ----------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    """A record whose image is known: `image` in the project, or `prepared` to be stored."""
+class _Found(NamedTuple):
+    """The image of a record: `image` in the project, or `prepared` to be stored."""
 
-    record: ImageRecord
-    pointer: str
     image: int | None
     prepared: ingest.Prepared | None
 
@@ -280,7 +264,7 @@ class _Finder:
         found = self._known.get(name)
         return found[0][1:] if found else None
 
-    def find(self, record: ImageRecord, pointer: str) -> _Checked:
+    def find(self, record: ImageRecord, pointer: str) -> _Found:
         """DatasetError: there is no such image, there are several, or its size is another."""
         name, split = record.file_name, record.split
         wanted = (name, f"{split}/{name}", stem(name), f"{split}/{stem(name)}")
@@ -301,9 +285,9 @@ class _Finder:
             )
         pk, height, width = found[0]
         _check_size(record, (height, width), pointer)
-        return _Checked(record, pointer, pk, None)
+        return _Found(pk, None)
 
-    def _prepare(self, record: ImageRecord, pointer: str, path: Path) -> _Checked:
+    def _prepare(self, record: ImageRecord, pointer: str, path: Path) -> _Found:
         # A format that names masks only has the wrong ending.
         name = stem(record.file_name) + path.suffix
         with path.open("rb") as source:
@@ -314,7 +298,7 @@ class _Finder:
             row = StoredFile.objects.get(sha256=prepared.sha256)
             size = (row.height, row.width)
         _check_size(record, size, pointer)
-        return _Checked(record, pointer, None, prepared)
+        return _Found(None, prepared)
 
 
 def _check_size(record: ImageRecord, size: tuple[int, int], pointer: str) -> None:
@@ -345,8 +329,8 @@ def _check(
     with spool.open("wb") as out:
         for index, record in enumerate(dataset.images):
             pointer = f"/images/{index}" if path.suffix == ".json" else record.file_name
-            checked = finder.find(record, pointer)
-            same = checked.image or (checked.prepared and checked.prepared.sha256)
+            image, prepared = finder.find(record, pointer)
+            same = image or (prepared and prepared.sha256)
             if same in seen:
                 raise DatasetError(
                     f"{record.file_name} is the same picture as another image of the data set.",
@@ -355,19 +339,37 @@ def _check(
                 )
             seen.add(same)
             rows = prepare(record, finder.project, joined, report)
-            ready = replace(checked, record=replace(record, regions=()))
-            pickle.dump(ready, out, protocol=pickle.HIGHEST_PROTOCOL)
-            marshal.dump(rows, out)
+            packed = pickle.dumps(prepared) if prepared else None
+            data = marshal.dumps((image, packed, record.id, pointer, rows))
+            out.write(len(data).to_bytes(8) + data)
             count += 1
             progress(count, 0)
     return count
 
 
-def _load(spool: Path) -> Iterator[tuple[_Checked, list[Row]]]:
+Spooled = tuple[int | None, bytes | None, int | None, str, list[Row]]
+"""Of an image: its key, or the pickled `Prepared`; its id in the data set, place and regions."""
+
+
+def _load(spool: Path) -> Iterator[Spooled]:
     with spool.open("rb") as file:
-        while file.peek(1):
-            # Safe to load: both were written by `_check` a moment ago, in our own folder.
-            yield pickle.load(file), marshal.load(file)  # noqa: S301, S302
+        while size := file.read(8):
+            # Safe to load: `_check` wrote it a moment ago, in our own folder.
+            yield marshal.loads(file.read(int.from_bytes(size)))  # noqa: S302
+
+
+def _entries(project: Project, batch: list[Spooled], placed: files.Placed) -> Iterator[Entry]:
+    """Stores the images that are not there yet."""
+    prepared = [pickle.loads(one) for _, one, *_ in batch if one]  # noqa: S301 (as above)
+    stored = (one.image for one in ingest.place(project, prepared, placed))
+    rows = Image.objects.filter(pk__in=[pk for pk, *_ in batch if pk])
+    known = {row[0]: row for row in rows.values_list("pk", "name", "export_id")}
+    for pk, _, id, pointer, regions in batch:
+        if pk:
+            yield Entry(*known[pk], id, pointer, regions)
+        else:
+            image = next(stored)
+            yield Entry(image.pk, image.name, image.export_id, id, pointer, regions)
 
 
 def digest(path: Path) -> str:
