@@ -232,20 +232,28 @@ class Chaos:
                 *[self.kill_worker, self.kill_web_process, self.kill_database],
                 *[self.kill_worker, self.kill_gunicorn, self.kill_redis],
             ]
-        turn = 0
+        turn, begun, said = 0, time.monotonic(), 0
         while (time.monotonic() < end or turn < len(faults)) and not self.reached():
             pause = self.random.uniform(0.6, 1.4) * self.plan.pause
             time.sleep(min(pause, max(0.0, end - time.monotonic())))
             fault = faults[turn % len(faults)]
             turn += 1
             fault()
+            if (minute := int((time.monotonic() - begun) / 60)) > said:
+                said = minute
+                kills = self.report.kills.total()
+                print(f"  {minute} min: {kills} kills, {self.acknowledged()} saves", flush=True)
+
+    def acknowledged(self) -> int:
+        """How many saves were answered with success so far."""
+        return sum(save.outcome == OK for one in self.clients for save in tuple(one.history))
 
     def reached(self) -> bool:
         """Whether there are goals and all are reached."""
         if not self.plan.kills and not self.plan.saves:
             return False
-        saved = sum(save.outcome == OK for one in self.clients for save in tuple(one.history))
-        return self.report.kills.total() >= self.plan.kills and saved >= self.plan.saves
+        kills = self.report.kills.total()
+        return kills >= self.plan.kills and self.acknowledged() >= self.plan.saves
 
     def kill_web_process(self) -> None:
         """One of gunicorn's two; gunicorn starts another."""
