@@ -31,10 +31,12 @@ def photograph(file: str) -> Path:
 
 
 def make_people(password: str) -> dict[str, User]:
-    """The demo's people. Those who are there keep their password."""
+    """The demo's people; its owner runs the installation. Those who are there stay as they are."""
     found = {}
     for username in (OWNER, ANNOTATOR, REVIEWER):
-        user, made = User.objects.get_or_create(username=username)
+        user, made = User.objects.get_or_create(
+            username=username, defaults={"is_staff": username == OWNER}
+        )
         if made:
             user.set_password(password)
             user.save()

@@ -57,6 +57,28 @@ def save(page: Page, path: Path) -> None:
     print(f"{path}: {buffer.tell() // 1000} kB, {colors or 'all'} colours")
 
 
+def people(page: Page, app: LiveApp, project: str, folder: Path) -> None:
+    """Who is there, and what they and their programs are told."""
+    page.goto(f"{app.url}/notifications")
+    save(page, folder / "notifications.png")
+    page.goto(f"{app.url}/people")
+    save(page, folder / "people.png")
+    page.goto(f"{app.url}/teams")
+    page.fill("input[name=name]", "Early shift")
+    page.get_by_role("button", name="Make the team").click()
+    for person in ("ana", "rita"):
+        page.fill("input[name=username]", person)
+        page.get_by_role("button", name="Put in").click()
+        page.get_by_role("cell", name=person).wait_for()
+    save(page, folder / "team.png")
+    page.goto(f"{project}/webhooks")
+    page.fill("input[name=url]", "https://builds.example.org/labels")
+    page.get_by_role("button", name="Add").click()
+    page.get_by_text("secret").first.wait_for()
+    page.goto(f"{project}/webhooks")
+    save(page, folder / "webhooks.png")
+
+
 def edit(page: Page, app: LiveApp, image: int, path: Path, proposals: bool) -> None:
     page.goto(f"{app.url}/images/{image}/edit")
     page.get_by_role("button", name=" proposals").first.wait_for()
@@ -135,7 +157,7 @@ Membership.objects.create(
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     quality(folder)
-    app = LiveApp()
+    app = LiveApp(WEBHOOK_HOSTS="builds.example.org")
     try:
         app.prepare()
         app.manage("demo")
@@ -155,6 +177,7 @@ def main(folder: Path) -> None:
             save(page, folder / "images.png")
             page.goto(f"{app.url}/models")
             save(page, folder / "models.png")
+            people(page, app, scenes, folder)
             annotator = browser.new_context(viewport=size).new_page()
             log_in(annotator, app, "ana")
             for project, image, name, proposals in (

@@ -35,7 +35,8 @@ class Command(BaseCommand):
                 prelabel(project)
         if (file := settings.DATA_DIR / LOGIN_FILE).exists():
             self.stdout.write(
-                f"Log in as {OWNER} (owner of the demo's projects), {ANNOTATOR} (annotator) or "
+                f"Log in as {OWNER} (owner of the demo's projects, and staff: sees all "
+                f"people), {ANNOTATOR} (annotator) or "
                 f"{REVIEWER} (reviewer). Their password: {file.read_text().strip()}"
             )
 
