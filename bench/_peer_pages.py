@@ -14,7 +14,9 @@ from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
 from annotations.formats.label_studio import pack
 from bench import _peer_content as content
 from bench._peer_content import CATEGORIES, category_of
-from bench._peer_sides import LabelStudio, Ours, multipart, number_of, picture_name
+from bench._peer_label_studio import LabelStudio
+from bench._peer_ours import Ours
+from bench._peer_sides import multipart, number_of, picture_name
 from bench.editor import MARKS
 from tests.browser.conftest import CHROMIUM, FLAGS
 

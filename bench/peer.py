@@ -26,12 +26,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from bench import _peer_content as content
+from bench._peer_label_studio import LabelStudio
+from bench._peer_ours import Ours
 from bench._peer_sides import (
     Action,
     Export,
     Http,
-    LabelStudio,
-    Ours,
     Wrong,
     computed,
     judge,

@@ -18,6 +18,8 @@ from annotations.api.serializers_annotations import (
     AnnotationLineSerializer,
     AnnotationQuery,
     AnnotationSerializer,
+    OwnPatchResultSerializer,
+    OwnPatchSerializer,
     PatchResultSerializer,
     PatchSerializer,
     RegionBodySerializer,
@@ -30,8 +32,10 @@ from annotations.models import Annotation, Image
 from annotations.selectors.annotations import get_annotation, list_annotations, region_values
 from annotations.selectors.projects import get_project
 from annotations.selectors.workspace import annotation_values, new_annotation_values
-from annotations.services.regions import Delete, PatchResult, Upsert, Write, apply_patch
+from annotations.services import submissions
+from annotations.services.regions import PatchResult, apply_patch
 from annotations.services.reviews import start_annotation
+from annotations.services.writes import Delete, Upsert, Write
 
 SAVE_ERRORS: dict[int, Any] = {409: ErrorSerializer, 412: StaleSerializer, 428: ErrorSerializer}
 PRECONDITIONS = {
@@ -58,6 +62,17 @@ class OwnAnnotation(View):
         if made:
             return Response(new_annotation_values(annotation), status=201)
         return Response(_values(request.user, get_annotation(request.user, annotation.pk)))
+
+
+class OwnPatches(View):
+    @endpoint(body=OwnPatchSerializer, replies=OwnPatchResultSerializer, errors=SAVE_ERRORS)
+    def post(self, request: Request, pk: int) -> Response:
+        """A patch of the own annotation, begun if there is none, and its submission: one commit."""
+        image = find(Image.objects.select_related("project"), request.user, pk=pk)
+        values = self.body | {"writes": read_writes(self.body["writes"])}
+        annotation, result = submissions.save(request.user, image, **values)
+        about = {"annotation": annotation.pk, "status": annotation.status}
+        return Response(about | _result(result))
 
 
 class Annotations(View):
@@ -204,6 +219,7 @@ def _key(request: Request) -> uuid.UUID:
 
 urlpatterns = [
     path("images/<int:pk>/annotations", OwnAnnotation.as_view()),
+    path("images/<int:pk>/patches", OwnPatches.as_view()),
     path("projects/<int:pk>/annotations", Annotations.as_view()),
     path("annotations/<int:pk>", AnnotationView.as_view()),
     path("annotations/<int:pk>/patches", Patches.as_view()),

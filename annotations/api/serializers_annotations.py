@@ -15,7 +15,8 @@ from annotations.api.serializers import (
 from annotations.api.serializers_work import LeaseSerializer
 from annotations.models import Annotation, Image, Lease, Project, Review
 from annotations.models.projects import Role
-from annotations.services.regions import MAX_SECONDS, Delete, Dismiss, Restore, Upsert
+from annotations.services.regions import MAX_SECONDS
+from annotations.services.writes import Delete, Dismiss, Restore, Upsert
 
 BIG = 2**63 - 1
 INT = 2**31 - 1
@@ -260,6 +261,23 @@ class OutcomeSerializer(serializers.Serializer):
 class PatchResultSerializer(serializers.Serializer):
     revision = serializers.IntegerField(help_text="Of the annotation.")
     regions = OutcomeSerializer(many=True)
+
+
+class OwnPatchSerializer(PatchSerializer):
+    submit = serializers.UUIDField(
+        allow_null=True, default=None,
+        help_text="Submit it afterwards, under this key: one for each submission, repeated when "
+        "the request is retried.",
+    )  # fmt: skip
+    revision = serializers.IntegerField(
+        allow_null=True, default=None, min_value=0, max_value=BIG,
+        help_text="Submit only if the annotation was at this one before the writes.",
+    )  # fmt: skip
+
+
+class OwnPatchResultSerializer(PatchResultSerializer):
+    annotation = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=Annotation.Status.choices)
 
 
 class RegionResultSerializer(OutcomeSerializer):

@@ -38,6 +38,9 @@ class Annotation(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     submitted_at = models.DateTimeField(null=True)
+    submission = models.UUIDField(
+        null=True, help_text="The key of the request that submitted it; a retry changes nothing."
+    )
     approved_at = models.DateTimeField(null=True)
     sampled = models.BooleanField(default=True, help_text="It is to be reviewed; see ReviewRule.")
     risk = models.FloatField(default=0, help_text="0…1, guessed when it was submitted.")

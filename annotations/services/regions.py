@@ -7,10 +7,10 @@ transaction; inside it the annotation's row is locked, so that writes to it come
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Count, OuterRef, Subquery
@@ -20,7 +20,6 @@ from annotations import attributes as typed
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.masks import polygons as polygon_masks
 from annotations.masks import rle
-from annotations.masks.validation import GeometryError, validate_mask, validate_polygons
 from annotations.models import (
     Annotation,
     Category,
@@ -35,11 +34,21 @@ from annotations.records import Geometry
 from annotations.selectors.annotations import may_edit, region_values
 from annotations.services import comments, work
 from annotations.services.reviews import keep_image_status
+from annotations.services.writes import (
+    Checked,
+    Delete,
+    Dismiss,
+    Restore,
+    Shape,
+    Upsert,
+    Write,
+    bad,
+    check_writes,
+    write_values,
+)
 
 TRIES = 3
-MAX_WRITES = 1000
 MAX_REGIONS = 10_000
-MAX_ATTRIBUTES = 50
 MAX_SECONDS = 3600
 """Of active time that one patch may report."""
 
@@ -48,52 +57,6 @@ WRITTEN_FIELDS = (
     "category", "polygons", "counts", "area", "bbox", "is_crowd", "order", "attributes", "source",
     "proposal", "version", "author", "deleted_at", "updated_at",
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Upsert:
-    """Makes a region (`based_on` 0) or replaces all of it.
-
-    `polygons` as in `records.Geometry`, or `mask` as {"size": [h, w], "counts": text}; both as
-    they came. `attributes` None: the defaults of the category. `proposal` None leaves what the
-    region was accepted from as it is.
-    """
-
-    region: uuid.UUID
-    based_on: int
-    key: uuid.UUID
-    category: int
-    polygons: Any = None
-    mask: Any = None
-    is_crowd: bool = False
-    order: int = 0
-    attributes: Any = None
-    source: str = "api"
-    proposal: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Delete:
-    """Leaves a tombstone, with a version one higher."""
-
-    region: uuid.UUID
-    based_on: int
-    key: uuid.UUID
-
-
-@dataclass(frozen=True, slots=True)
-class Dismiss:
-    proposal: int
-
-
-@dataclass(frozen=True, slots=True)
-class Restore:
-    """Takes a dismissal back."""
-
-    proposal: int
-
-
-Write = Upsert | Delete | Dismiss | Restore
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +77,7 @@ class PatchResult:
     regions: list[Outcome]
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """A validated geometry; area in pixels, bbox [x, y, width, height]."""
-
-    polygons: Any
-    counts: str | None
-    area: int
-    bbox: list[int]
+Result = TypeVar("Result")
 
 
 def apply_patch(
@@ -134,19 +90,21 @@ def apply_patch(
     `overlap`, `category_taken`, `key_reused`, `region_taken` or `too_many_regions`, 412 `stale`,
     413.
     """
-    if len(writes) > MAX_WRITES:
-        raise ServiceError(
-            413, "too_many_writes", f"A patch holds at most {MAX_WRITES} writes.", "writes",
-            "Send them in several patches.",
-        )  # fmt: skip
-    _check_keys(writes)
-    shapes = [
-        _shape(annotation, index, write) if isinstance(write, Upsert) else None
-        for index, write in enumerate(writes)
-    ]
+    checked = check_writes(annotation.project, annotation.image, writes)
+
+    def attempt() -> PatchResult:
+        with transaction.atomic():
+            locked = _locked(user, annotation.pk)
+            return Patch(user, annotation.image, checked, seconds).apply(locked)
+
+    return tried(attempt)
+
+
+def tried(attempt: Callable[[], Result]) -> Result:
+    """What `attempt`, a transaction of writes, returns; it is made again where that helps."""
     for tries_left in reversed(range(TRIES)):
         try:
-            return _Patch(user, annotation, writes, shapes, seconds).apply()
+            return attempt()
         except (IntegrityError, OperationalError) as error:
             if not tries_left or not _another_try_helps(error):
                 raise
@@ -163,66 +121,6 @@ def _another_try_helps(error: Exception) -> bool:
     return isinstance(error, IntegrityError) or getattr(error.__cause__, "pgcode", "") in ended
 
 
-def _bad(
-    write: Write, index: int, name: str, detail: str, code: str = "invalid", hint: str = ""
-) -> ServiceError:
-    extra = {"region": str(write.region)} if isinstance(write, Upsert | Delete) else None
-    return ServiceError(400, code, detail, f"writes[{index}].{name}", hint, extra)
-
-
-def _check_keys(writes: Sequence[Write]) -> None:
-    seen: set[uuid.UUID] = set()
-    for index, write in enumerate(writes):
-        if isinstance(write, Upsert | Delete):
-            if write.key in seen:
-                raise _bad(write, index, "key", "Two writes of this patch have the same key.")
-            seen.add(write.key)
-
-
-def _shape(annotation: Annotation, index: int, write: Upsert) -> _Shape:
-    """The write's geometry, validated; its attributes are checked too."""
-    if write.attributes is not None and (problem := _attributes_problem(write.attributes)):
-        raise _bad(write, index, "attributes", problem)
-    if (write.polygons is None) == (write.mask is None):
-        raise _bad(write, index, "mask", "A region is either polygons or a mask, and not both.")
-    if write.polygons is not None and annotation.project.exclusive:
-        raise _bad(
-            write, index, "polygons", "In this kind of project every region is a mask.",
-            "mask_needed", "Send the area as a mask.",
-        )  # fmt: skip
-    size = (annotation.image.height, annotation.image.width)
-    try:
-        if write.mask is not None:
-            given = write.mask if isinstance(write.mask, dict) else {}
-            counts = validate_mask(given.get("counts"), given.get("size"), size)
-            geometry = Geometry(size=size, counts=counts)
-        else:
-            geometry = Geometry(size=size, polygons=validate_polygons(write.polygons, size))
-    except GeometryError as error:
-        raise _bad(write, index, error.field, error.detail, "invalid_geometry") from None
-    counts = polygon_masks.geometry_counts(geometry)
-    area = rle.area(counts)
-    if not area:
-        raise _bad(write, index, "polygons", "The region covers no pixel.", "invalid_geometry")
-    return _Shape(geometry.polygons, geometry.counts, area, list(rle.bbox(counts, size)))
-
-
-def _attributes_problem(attributes: Any) -> str:
-    """What is wrong with a region's attributes, or nothing."""
-    if not isinstance(attributes, dict):
-        return "Attributes must be an object."
-    if len(attributes) > MAX_ATTRIBUTES:
-        return f"A region has at most {MAX_ATTRIBUTES} attributes."
-    for key, value in attributes.items():
-        if not 0 < len(key) <= typed.MAX_NAME:
-            return f"The name of an attribute has 1 to {typed.MAX_NAME} characters."
-        if not isinstance(value, str | int | float | bool):
-            return f"The attribute {key} must be a text, a number, true or false."
-        if isinstance(value, str) and len(value) > typed.MAX_TEXT:
-            return f"The attribute {key} is longer than {typed.MAX_TEXT} characters."
-    return ""
-
-
 _LIVE = Prepared(
     lambda annotation: (
         Region.objects.filter(annotation=annotation, deleted_at=None)
@@ -234,54 +132,53 @@ _LIVE = Prepared(
 )
 
 
-class _Patch:
+def _locked(user, annotation_id: int) -> Annotation:
+    """The annotation as it is now, its row locked until the transaction ends."""
+    rows = Annotation.objects.visible_to(user).filter(pk=annotation_id)
+    rows = rows.select_related("project", "annotator")
+    annotation = rows.select_for_update(of=("self",), no_key=True).first()
+    if annotation is None:
+        raise NotFound("annotation")
+    if user.pk not in (annotation.annotator_id, annotation.fixer_id):
+        raise Conflict(
+            "not_editable",
+            "This annotation is somebody else's.",
+            hint="Send it back with a comment, or label the image yourself.",
+        )
+    return annotation
+
+
+class Patch:
     """One try at applying a patch. Regions change in memory first; a refusal leaves no trace."""
 
-    def __init__(
-        self,
-        user,
-        annotation: Annotation,
-        writes: Sequence[Write],
-        shapes: Sequence[_Shape | None],
-        seconds: int,
-    ) -> None:
+    def __init__(self, user, image: Image, writes: Sequence[Checked], seconds: int) -> None:
         self.user = user
         self.seconds = seconds
-        self.image: Image = annotation.image
-        self.project = annotation.project
-        self.annotation_id = annotation.pk
-        self.writes = list(zip(writes, shapes, strict=True))
+        self.image = image
+        self.writes = writes
         self.revisions: list[RegionRevision] = []
         self.before: dict[uuid.UUID, comments.Shape] = {}
         self.had: dict[uuid.UUID, int] = {}  # the category of regions that were there
         self.touched: dict[uuid.UUID, int] = {}  # to the index of the last write
+        self.repeated = 0
+        """So many writes changed nothing, because they had arrived before."""
 
-    def apply(self) -> PatchResult:
-        with transaction.atomic():
-            self.annotation = self._locked()
-            self._load()
-            self._check_references()
-            outcomes = self._apply_in_memory()
-            shown = self._changes_of_dismissals()
-            if self.revisions or shown:
-                self._check_editable()
-                self._check_limits()
-                self._save(shown)
-        return PatchResult(self.annotation.revision, outcomes)
+    def apply(self, annotation: Annotation, *, moves: bool = False) -> PatchResult:
+        """Writes to the annotation, whose row is locked; call in a transaction.
 
-    def _locked(self) -> Annotation:
-        rows = Annotation.objects.visible_to(self.user).filter(pk=self.annotation_id)
-        rows = rows.select_related("project", "annotator")
-        annotation = rows.select_for_update(of=("self",), no_key=True).first()
-        if annotation is None:
-            raise NotFound("annotation")
-        if self.user.pk not in (annotation.annotator_id, annotation.fixer_id):
-            raise Conflict(
-                "not_editable",
-                "This annotation is somebody else's.",
-                hint="Send it back with a comment, or label the image yourself.",
-            )
-        return annotation
+        `moves`: its status changes next, so that `reviews` saves it and what depends on it.
+        """
+        self.annotation, self.project = annotation, annotation.project
+        self._load()
+        self._check_references()
+        outcomes = self._apply_in_memory()
+        shown = self._changes_of_dismissals()
+        self.repeated = len(self.writes) - len(self.revisions) - len(shown)
+        if self.revisions or shown:
+            self._check_editable()
+            self._check_limits()
+            self._save(shown, moves)
+        return PatchResult(annotation.revision, outcomes)
 
     def _load(self) -> None:
         """What the writes name, each kind in one query."""
@@ -330,7 +227,7 @@ class _Patch:
                 and write.proposal is not None
                 and write.proposal not in self.proposals
             ):
-                raise _bad(write, index, "proposal", "The image has no such proposal.")
+                raise bad(write, index, "proposal", "The image has no such proposal.")
 
     def _check_owner_of(self, index: int, write: Upsert | Delete) -> None:
         revision = self.seen.get(write.key)
@@ -356,11 +253,11 @@ class _Patch:
     def _check_category(self, index: int, write: Upsert) -> None:
         category = self.categories.get(write.category)
         if category is None:
-            raise _bad(write, index, "category", "The project has no such category.")
+            raise bad(write, index, "category", "The project has no such category.")
         region = self.regions.get(write.region)
         kept = region is not None and region.category_id == category.pk
         if category.archived and not kept:
-            raise _bad(
+            raise bad(
                 write, index, "category", f"The category {category.name} is archived.",
                 hint="Choose another one, or ask a manager to restore it.",
             )  # fmt: skip
@@ -375,7 +272,7 @@ class _Patch:
         wrong = typed.misfits(category.attributes, write.attributes or {})
         for name, problem in wrong.items():
             if _pair(name, write.attributes[name]) not in self._attributes_so_far:
-                raise _bad(
+                raise bad(
                     write, index, f"attributes.{name}", f"{category.name}: {problem}",
                     "invalid_attribute", "A manager sets the attributes of categories.",
                 )  # fmt: skip
@@ -408,7 +305,7 @@ class _Patch:
                 self._check_attributes(index, write)
                 region = self._upsert(region, write, shape)
             elif region is None:
-                raise _bad(write, index, "region", "There is no such region to delete.")
+                raise bad(write, index, "region", "There is no such region to delete.")
             else:
                 region.deleted_at = timezone.now()
             region.version += 1
@@ -462,7 +359,7 @@ class _Patch:
             {"conflicts": conflicts},
         )
 
-    def _upsert(self, region: Region | None, write: Upsert, shape: _Shape) -> Region:
+    def _upsert(self, region: Region | None, write: Upsert, shape: Shape) -> Region:
         if region is None:
             region = Region(uuid=write.region, annotation=self.annotation, version=0)
             self.regions[write.region] = region
@@ -561,7 +458,7 @@ class _Patch:
             {"regions": [str(one.uuid), str(other.uuid)]},
         )
 
-    def _save(self, shown: dict[int, bool]) -> None:
+    def _save(self, shown: dict[int, bool], moves: bool) -> None:
         touched = [self.regions[region] for region in self.touched]
         changed = [region for region in touched if region.pk]
         Region.objects.bulk_create([region for region in touched if not region.pk])
@@ -588,6 +485,8 @@ class _Patch:
         self.annotation.revision += len(self.revisions) + len(shown)
         if self.user.pk == self.annotation.annotator_id:  # a reviewer's stand in the revisions
             self.annotation.seconds_spent += active
+        if moves:
+            return
         self.annotation.save(update_fields=["revision", "seconds_spent", "updated_at"])
         if first:
             keep_image_status(self.image)
@@ -636,19 +535,3 @@ def _revision(region: Region, key: uuid.UUID) -> RegionRevision:
         attributes=region.attributes,
         source=region.source,
     )
-
-
-def write_values(write: Upsert | Delete) -> dict[str, Any]:
-    """A write as the API takes it."""
-    values: dict[str, Any] = {
-        "op": "upsert" if isinstance(write, Upsert) else "delete",
-        "region": str(write.region),
-        "based_on": write.based_on,
-        "key": str(write.key),
-    }
-    if isinstance(write, Upsert):
-        names = (
-            "category", "mask", "polygons", "is_crowd", "order", "attributes", "source", "proposal",
-        )  # fmt: skip
-        values |= {name: getattr(write, name) for name in names}
-    return values

@@ -62,16 +62,18 @@ def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
     existing = Annotation.objects.filter(image=image, annotator=user).first()
     if existing:
         return existing, False
-    _refuse_archived(image.project)
     try:
         with transaction.atomic():
-            work.take(user, image.project, image)
-            made = Annotation.objects.create(
-                image=image, annotator=user, project_id=image.project_id
-            )
+            return begin(user, image), True
     except IntegrityError:  # another tab of the same person was quicker
         return Annotation.objects.get(image=image, annotator=user), False
-    return made, True
+
+
+def begin(user, image: Image) -> Annotation:
+    """A new annotation of an image on which `user` has none; call in a transaction."""
+    _refuse_archived(image.project)
+    work.take(user, image.project, image)
+    return Annotation.objects.create(image=image, annotator=user, project=image.project)
 
 
 def submit(user, annotation: Annotation, revision: int) -> Annotation:
@@ -83,17 +85,27 @@ def submit(user, annotation: Annotation, revision: int) -> Annotation:
         annotation = _locked(user, annotation)
         if annotation.annotator_id != user.pk:
             raise Forbidden("Only the one who made an annotation may submit it.")
-        _same_revision(annotation, revision)
-        if annotation.status == Status.SUBMITTED:
-            return annotation
-        if annotation.status not in EDITABLE:
-            raise Conflict("not_editable", "The annotation is approved already.")
-        _attributes_complete(annotation)
-        annotation.submitted_at = timezone.now()
-        sampling.judge(annotation)
-        _move(annotation, Status.SUBMITTED)
-        events.submitted(annotation)
+        same_revision(annotation.revision, revision)
+        hand_in(annotation)
     return annotation
+
+
+def hand_in(annotation: Annotation, key: uuid.UUID | None = None) -> None:
+    """Submits the own annotation, whose row is locked, unless it is submitted already.
+
+    `key` is that of the request. Call in a transaction.
+    """
+    if annotation.status == Status.SUBMITTED:
+        return
+    if annotation.status not in EDITABLE:
+        raise Conflict("not_editable", "The annotation is approved already.")
+    _refuse_archived(annotation.project)
+    _attributes_complete(annotation)
+    annotation.submission = key
+    annotation.submitted_at = timezone.now()
+    sampling.judge(annotation)
+    _move(annotation, Status.SUBMITTED)
+    events.submitted(annotation)
 
 
 def _attributes_complete(annotation: Annotation) -> None:
@@ -139,7 +151,7 @@ def fix(user, annotation: Annotation, revision: int) -> Annotation:
     with transaction.atomic():
         annotation = _locked(user, annotation)
         _refuse_own(user, annotation)
-        _same_revision(annotation, revision)
+        same_revision(annotation.revision, revision)
         _refuse_unsubmitted(annotation)
         if annotation.fixer_id not in (None, user.pk):
             raise Conflict(
@@ -180,7 +192,7 @@ def reopen(user, annotation: Annotation, revision: int, comment: str = "") -> An
         annotation = _locked(user, annotation)
         if annotation.annotator_id != user.pk or annotation.status != Status.SUBMITTED:
             require(user, annotation.project_id, Role.REVIEWER)
-        _same_revision(annotation, revision)
+        same_revision(annotation.revision, revision)
         if annotation.status == Status.IN_PROGRESS:
             return annotation
         if annotation.status not in (Status.SUBMITTED, Status.APPROVED):
@@ -250,7 +262,7 @@ def _judge(
     with transaction.atomic():
         annotation = _locked(user, annotation)
         _refuse_own(user, annotation)
-        _same_revision(annotation, revision)
+        same_revision(annotation.revision, revision)
         last = annotation.reviews.first()
         if annotation.status == status and last and last.reviewer_id == user.pk:
             return annotation
@@ -309,23 +321,28 @@ def _refuse_archived(project: Project) -> None:
         raise Conflict("archived", "The project is archived, so nothing in it changes.")
 
 
-def _same_revision(annotation: Annotation, revision: int) -> None:
-    if annotation.revision != revision:
+def same_revision(now: int, given: int) -> None:
+    """Refuses with 412 where an annotation is at another revision than the sender has."""
+    if now != given:
         raise ServiceError(
             412,
             "stale",
-            f"The annotation is at revision {annotation.revision} by now, not {revision}.",
+            f"The annotation is at revision {now} by now, not {given}.",
             "revision",
             "Load it again and look at what changed.",
-            {"revision": annotation.revision},
+            {"revision": now},
         )
 
 
 def _move(annotation: Annotation, status: Status) -> None:
     annotation.status = status
     annotation.fixer = None
-    fields = ["status", "fixer", "sampled", "risk", "submitted_at", "approved_at", "updated_at"]
-    annotation.save(update_fields=fields)
+    annotation.save(
+        update_fields=[
+            "status", "revision", "seconds_spent", "fixer", "sampled", "risk", "submission",
+            "submitted_at", "approved_at", "updated_at",
+        ]
+    )  # fmt: skip
     keep_image_status(annotation.image)
     work.moved(annotation)
     facts.due(annotation)

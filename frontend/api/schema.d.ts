@@ -450,6 +450,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/images/{id}/patches": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** @description A patch of the own annotation, begun if there is none, and its submission: one commit. */
+        post: operations["own_patches_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/images/{id}/segment": {
         parameters: {
             query?: never;
@@ -2787,6 +2804,31 @@ export interface components {
             deleted: boolean;
             /** Format: double */
             area: number;
+        };
+        OwnPatchRequest: {
+            writes: components["schemas"]["WriteRequest"][];
+            /**
+             * @description Active time since the last one.
+             * @default 0
+             */
+            seconds: number;
+            /**
+             * Format: uuid
+             * @description Submit it afterwards, under this key: one for each submission, repeated when the request is retried.
+             */
+            submit?: string | null;
+            /**
+             * Format: int64
+             * @description Submit only if the annotation was at this one before the writes.
+             */
+            revision?: number | null;
+        };
+        OwnPatchResult: {
+            /** @description Of the annotation. */
+            revision: number;
+            regions: components["schemas"]["Outcome"][];
+            annotation: number;
+            status: components["schemas"]["AnnotationStatus"];
         };
         PageOfAcceptedProposal: {
             results: components["schemas"]["AcceptedProposal"][];
@@ -5859,6 +5901,87 @@ export interface operations {
                 };
             };
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+        };
+    };
+    own_patches_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnPatchRequest"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OwnPatchResult"];
+                };
+            };
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Error"];
+                };
+            };
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Stale"];
+                };
+            };
+            428: {
                 headers: {
                     [name: string]: unknown;
                 };

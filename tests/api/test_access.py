@@ -53,6 +53,7 @@ ROUTES: list[tuple[str, str, Any, str | None]] = [
     ("get", "projects/{project}/next?mode=review", None, "reviewer"),
     ("get", "images/{image}/workspace", None, None),
     ("post", "images/{image}/annotations", {}, None),
+    ("post", "images/{image}/patches", {"writes": []}, None),
     ("get", "annotations/{annotation}", None, None),
     ("post", "annotations/{annotation}/patches", {"writes": []}, None),
     ("get", "annotations/{annotation}/regions/{region}", None, None),

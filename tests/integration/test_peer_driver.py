@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from bench import _peer_content as content
-from bench._peer_sides import Ours, judge, picture_name
+from bench._peer_ours import Ours
+from bench._peer_sides import judge, picture_name
 from bench.peer import Series, Table, requests, run
 from tests.live import LiveApp
 

@@ -9,7 +9,8 @@ from annotations import attributes as typed
 from annotations.errors import ServiceError
 from annotations.models import Annotation, Category, Region, RegionRevision
 from annotations.services import projects, reviews
-from annotations.services.regions import Delete, Upsert, apply_patch
+from annotations.services.regions import apply_patch
+from annotations.services.writes import Delete, Upsert
 
 COLOR = {"name": "colour", "type": "choice", "choices": ["red", "blue"], "default": "red"}
 DOORS = {"name": "doors", "type": "number", "required": True}

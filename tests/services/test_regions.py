@@ -11,8 +11,9 @@ from django.utils import timezone
 from annotations.errors import ServiceError
 from annotations.models import Annotation, Dismissal, Region, RegionRevision
 from annotations.services import regions
-from annotations.services.regions import Delete, Dismiss, Restore, Upsert, apply_patch
+from annotations.services.regions import apply_patch
 from annotations.services.reviews import approve, submit
+from annotations.services.writes import Delete, Dismiss, Restore, Upsert
 from tests.conftest import box_counts
 
 TRIANGLE = [[[0, 0, 6, 0, 6, 6]]]
@@ -257,7 +258,7 @@ def test_either_polygons_or_a_mask(teammate, annotation) -> None:
 
 
 def test_the_number_of_writes_and_regions_is_limited(teammate, annotation, monkeypatch) -> None:
-    monkeypatch.setattr(regions, "MAX_WRITES", 2)
+    monkeypatch.setattr("annotations.services.writes.MAX_WRITES", 2)
     writes = [upsert(annotation) for _ in range(3)]
     assert refused(teammate, annotation, *writes).status == 413
     monkeypatch.setattr(regions, "MAX_REGIONS", 1)
@@ -426,16 +427,16 @@ class Ended(Exception):
 def test_a_save_that_the_database_ended_is_tried_again(
     teammate, annotation, monkeypatch, deadlocks
 ) -> None:
-    apply, failures = regions._Patch.apply, iter([Ended()] * deadlocks)
+    apply, failures = regions.Patch.apply, iter([Ended()] * deadlocks)
 
-    def ended_at_first(patch: Any) -> Any:
+    def ended_at_first(patch: Any, annotation: Annotation, **how: Any) -> Any:
         with transaction.atomic():
-            result = apply(patch)
+            result = apply(patch, annotation, **how)
             if failure := next(failures, None):
                 raise OperationalError from failure
         return result
 
-    monkeypatch.setattr(regions._Patch, "apply", ended_at_first)
+    monkeypatch.setattr(regions.Patch, "apply", ended_at_first)
     if deadlocks == regions.TRIES:
         with pytest.raises(OperationalError):
             apply_patch(teammate, annotation, [upsert(annotation)])

@@ -174,6 +174,8 @@ API = [
         {"writes": [{"op": "delete", "region": "{region}", "based_on": 1, "key": "{uuid}"}]},
         but=NOT_MINE,
     ),
+    # One's own, whoever asks.
+    Row("POST", "/api/images/{image}/patches", "annotator", 200, {"writes": [], "submit": None}),
     Row("GET", "/api/annotations/{annotation}/regions/{region}", "annotator"),
     Row(
         "PUT", "/api/annotations/{annotation}/regions/{region}", "annotator", 200, REGION,
