@@ -50,7 +50,7 @@ def filled(operation: Operation) -> bool:
     if not isinstance(operation, migrations.AddField):
         return False
     field: Any = operation.field
-    return callable(field.default) or field.unique or field.db_index
+    return (field.has_default() and callable(field.default)) or field.unique or field.db_index
 
 
 def operations(found: Sequence[Operation]) -> Iterator[Operation]:
@@ -88,6 +88,7 @@ def test_a_migration_locks_no_big_table(migration):
         (AddIndexWithoutLock("region", models.Index(fields=["area"], name="one")), True),
         (migrations.AlterField("image", "name", models.TextField()), True),
         (migrations.AddField("image", "key", models.UUIDField(default=uuid.uuid4)), True),
+        (migrations.AddField("image", "key", models.UUIDField(null=True)), False),
         (migrations.AddField("image", "note", models.TextField(default="")), False),
         (migrations.AddIndex("project", models.Index(fields=["name"], name="two")), False),
     ],
