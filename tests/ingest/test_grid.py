@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from annotations.models import Image, StoredFile
+from annotations.models import Gold, Image, StoredFile
 from annotations.selectors import images as selectors
 from annotations.selectors.projects import image_counts
 
@@ -77,6 +77,18 @@ def test_the_filter_by_category_shows_what_one_may_see(
     assert names(client_of(teammate).get(url, {"category": car.pk})) == ["mine"]
     assert names(client_of(reviewer).get(url, {"category": road.pk})) == []
     assert client_of(reviewer).get(url, {"category": "car"}).status_code == 400
+
+
+def test_a_new_image_has_regions_where_it_is_gold(
+    client_of, reviewer, teammate, owner, project, make_image, make_annotation, url
+):
+    image = make_image(project, name="gold")
+    truth = make_annotation(image, owner, "approved", regions=1)
+    Gold.objects.create(image=image, truth=truth, created_by=owner)
+    make_image(project, name="new")
+    asked = {"category": truth.regions.get().category_id, "status": "new"}
+    assert names(client_of(reviewer).get(url, asked)) == ["gold"]
+    assert names(client_of(teammate).get(url, asked)) == []
 
 
 @pytest.mark.parametrize(
