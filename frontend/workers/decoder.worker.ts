@@ -9,7 +9,7 @@ import { best, inWasm, type Runtime } from "./runtime";
 /**
  * Runs a model's mask decoder (`inference/engines/sam_export.py`) off the main thread: its part for
  * the image when that is opened, and once the part for clicks, so that the first click finds all of
- * it warm.
+ * it warm; a previous mask has a part of its own.
  */
 
 /** Kept for whoever goes back. */
@@ -21,12 +21,16 @@ const NEGATIVE = 0;
 const POSITIVE = 1;
 const CORNERS = [2, 3];
 const PADDING = -1;
+/** Of the decoder's masks: one for prompts that leave little doubt, three for a single point. */
+const SINGLE = [0];
+const SEVERAL = [1, 2, 3];
 
 let runtime: Promise<Runtime> | null = null;
 
 interface Model {
   readonly Tensor: typeof Ort.Tensor;
   readonly image: Ort.InferenceSession;
+  readonly mask: Ort.InferenceSession;
   readonly click: Ort.InferenceSession;
 }
 
@@ -56,14 +60,15 @@ async function modelOf(id: number): Promise<Model> {
 
 async function created(id: number): Promise<Model> {
   const reply = await fetched(`/api/models/${id}/decoder`);
-  const { image, click } = parts(new Uint8Array(await reply.arrayBuffer()));
-  if (!image || !click) throw new Error("The decoder is of another kind.");
+  const { image, mask, click } = parts(new Uint8Array(await reply.arrayBuffer()));
+  if (!image || !mask || !click) throw new Error("The decoder is of another kind.");
   runtime ??= best();
   const { ort, options, gpu } = await runtime;
   const kept = gpu ? { ...options, preferredOutputLocation: "gpu-buffer" as const } : options;
   return {
     Tensor: ort.Tensor,
     image: await ort.InferenceSession.create(image, kept),
+    mask: await ort.InferenceSession.create(mask, kept),
     click: await ort.InferenceSession.create(click, options),
   };
 }
@@ -91,10 +96,12 @@ async function open(image: number, model: number): Promise<void> {
   const ours = await ready;
   const known = await ours.image.run({
     features: new ours.Tensor(features, [1, channels, side, side]),
+    rows: integers(ours.Tensor, cells(seen.height, side)),
+    columns: integers(ours.Tensor, cells(seen.width, side)),
   });
   const opened = { known, side, size, seen };
   const middle = { x: size.width / 2, y: size.height / 2, positive: true };
-  await decoded(ours, opened, { points: [middle], box: null, mask: null });
+  await decoded(ours, opened, { points: [middle], box: null, mask: null }, SEVERAL);
   images.set(key, opened);
   const [oldest] = images.keys();
   if (images.size <= MAX_IMAGES) return;
@@ -102,22 +109,20 @@ async function open(image: number, model: number): Promise<void> {
   images.delete(oldest!);
 }
 
-/** Logits of the grid's part that the image has, all four masks, and their predicted IoU. */
-async function decoded({ click, Tensor }: Model, opened: Opened, prompts: Prompts) {
-  const { known, seen, side } = opened;
-  const low = FINE * side;
+/** Logits of the grid's part that the image has, of each of the masks `kinds`, and predicted IoU. */
+async function decoded(model: Model, opened: Opened, prompts: Prompts, kinds: readonly number[]) {
+  const { Tensor } = model;
   const { points, labels } = tokens(prompts, opened);
-  const before = prompts.mask ? lowResolution(prompts.mask, low, seen) : null;
-  const { masks, scores } = await click.run({
-    ...known,
+  const hidden = await before(model, opened, prompts.mask);
+  const { masks, scores } = await model.click.run({
+    ...opened.known,
+    hidden,
     points: new Tensor(new Float32Array(points), [1, labels.length, 2]),
     labels: new Tensor(new Float32Array(labels), [1, labels.length]),
-    mask: new Tensor(before ?? new Float32Array(low * low), [1, 1, low, low]),
-    has_mask: new Tensor(new Float32Array([before ? 1 : 0]), [1]),
-    rows: cells(Tensor, seen.height, side),
-    columns: cells(Tensor, seen.width, side),
+    kinds: integers(Tensor, kinds),
   });
-  const [, , height, width] = masks!.dims;
+  hidden.dispose();
+  const [, height, width] = masks!.dims;
   return {
     logits: masks!.data as Float32Array,
     iou: scores!.data as Float32Array,
@@ -125,24 +130,34 @@ async function decoded({ click, Tensor }: Model, opened: Opened, prompts: Prompt
   };
 }
 
-/** The cells that pixels of the image are enlarged from, with the neighbour of the last one. */
-function cells(Tensor: Model["Tensor"], seen: number, side: number): Ort.Tensor {
-  const count = Math.min(side, Math.floor(seen / CELL) + 1);
-  return new Tensor(
-    BigInt64Array.from({ length: count }, (_, i) => BigInt(i)),
-    [count],
-  );
+/** What a previous mask says of each cell of the grid; of none, one row of zeros. */
+async function before({ Tensor, mask }: Model, opened: Opened, previous: Prompts["mask"]) {
+  const { seen, side } = opened;
+  if (!previous) return new Tensor(new Float32Array(side * side), [1, side * side]);
+  const low = FINE * side;
+  const logits = new Tensor(lowResolution(previous, low, seen), [1, 1, low, low]);
+  return (await mask.run({ mask: logits })).hidden!;
+}
+
+/** How many cells pixels of the image are enlarged from, with the neighbour of the last one. */
+function cells(seen: number, side: number): readonly number[] {
+  return [...Array(Math.min(side, Math.floor(seen / CELL) + 1)).keys()];
+}
+
+function integers(Tensor: Model["Tensor"], values: readonly number[]): Ort.Tensor {
+  return new Tensor(BigInt64Array.from(values, BigInt), [values.length]);
 }
 
 async function segment(image: number, model: number, prompts: Prompts): Promise<Candidate[]> {
   const opened = images.get(`${image}:${model}`);
   if (!opened) throw new Error("The image was not loaded.");
-  const { logits, iou, grid } = await decoded(await modelOf(model), opened, prompts);
   // One click may mean a part, an object or the whole; more prompts leave little doubt.
   const several = prompts.points.length === 1 && !prompts.box && !prompts.mask;
+  const kinds = several ? SEVERAL : SINGLE;
+  const { logits, iou, grid } = await decoded(await modelOf(model), opened, prompts, kinds);
   const area = grid.width * grid.height;
   const found: Candidate[] = [];
-  for (const index of several ? [1, 2, 3] : [0]) {
+  for (const index of kinds.keys()) {
     const part = logits.subarray(index * area, (index + 1) * area);
     const counts = thresholded(part, grid, opened.seen, opened.size);
     if (counts === null) continue;

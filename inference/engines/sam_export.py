@@ -1,7 +1,8 @@
 """The mask decoder of Segment Anything as ONNX, made from the weights that are installed.
 
-Two models in one file, after a line of JSON, `{"parts": [{name, bytes}]}`: `image` runs once for an
-image, `click` for each click. Inputs and outputs have the names and shapes of `sam_browser`.
+Three models in one file, after a line of JSON, `{"parts": [{name, bytes}]}`: `image` runs once for
+an image, `mask` for a previous mask, `click` for each click. Inputs and outputs have the names and
+shapes of `sam_browser`.
 """
 
 import json
@@ -13,11 +14,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from inference.engines.sam_browser import ClickPart, ImagePart
+from inference.engines.sam_browser import KNOWN, ClickPart, ImagePart, MaskPart
 from inference.engines.sam_decoder import Decoder
 
-KNOWN = ["pixels", "keys", "queries", "values"]
-PROMPTS = ["points", "labels", "mask", "has_mask", "rows", "columns"]
+WINDOW = ["rows", "columns"]
+PROMPTS = ["hidden", "points", "labels", "kinds"]
 MASKS = ["masks", "scores"]
 MAX_POINTS = 1000
 
@@ -27,31 +28,32 @@ def to_onnx(sam: Any) -> bytes:
     device = sam.device
     decoder = Decoder(sam.cpu()).eval()
     side = sam.prompt_encoder.image_embedding_size[0]
-    features = (torch.zeros(1, sam.prompt_encoder.embed_dim, side, side),)
-    image, click = ImagePart(decoder), ClickPart(decoder)
-    prompts = (
-        torch.full((1, 3, 2), 8.0),
-        torch.tensor([[1.0, 0.0, -1.0]]),
-        torch.zeros(1, 1, 4 * side, 4 * side),
-        torch.zeros(1),
-        torch.arange(side),
-        torch.arange(side - 1),
-    )
+    image, mask, click = ImagePart(decoder), MaskPart(decoder), ClickPart(decoder)
+    window = torch.arange(side), torch.arange(side - 1)
+    given = (torch.zeros(1, sam.prompt_encoder.embed_dim, side, side), *window)
+    logits = (torch.zeros(1, 1, 4 * side, 4 * side),)
     count = torch.export.Dim("prompts", min=2, max=MAX_POINTS)
     high, wide = (torch.export.Dim(name, min=1, max=side) for name in ("high", "wide"))
-    shapes = {"points": {1: count}, "labels": {1: count}, "rows": {0: high}, "columns": {0: wide}}
+    channels = torch.export.Dim("channels", min=1, max=click.masked().shape[0])
+    kinds = torch.export.Dim("kinds", min=1, max=decoder.decoder.num_mask_tokens)
+    shown = {"features": None, "rows": {0: high}, "columns": {0: wide}}
     try:
         with torch.no_grad():
-            known = image(*features)
+            known, hidden = image(*given), mask(*logits)
+        prompts = (
+            hidden[:3],
+            torch.full((1, 3, 2), 8.0),
+            torch.tensor([[1.0, 0.0, -1.0]]),
+            torch.tensor([1, 2]),
+        )
+        asked: dict[str, Any] = dict.fromkeys([*KNOWN, *PROMPTS])
+        asked["quarters"] = {0: high, 1: wide}
+        asked |= {"points": {1: count}, "labels": {1: count}}
+        asked |= {"hidden": {0: channels}, "kinds": {0: kinds}}
         parts = {
-            "image": _export(image, features, ["features"], KNOWN, None),
-            "click": _export(
-                click,
-                (*known, *prompts),
-                [*KNOWN, *PROMPTS],
-                MASKS,
-                dict.fromkeys([*KNOWN, *PROMPTS]) | shapes,
-            ),
+            "image": _export(image, given, ["features", *WINDOW], KNOWN, shown),
+            "mask": _export(mask, logits, ["mask"], ["hidden"], None),
+            "click": _export(click, (*known, *prompts), [*KNOWN, *PROMPTS], MASKS, asked),
         }
     finally:
         sam.to(device)

@@ -10,7 +10,7 @@ from inference.models import ModelVersion
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 2
+LAYOUT = 3
 """One more when `engines.sam_export` writes something that older pages cannot run."""
 
 
