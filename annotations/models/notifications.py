@@ -4,14 +4,14 @@ from django.db.models import Q
 
 from annotations.models.annotations import Annotation
 from annotations.models.jobs import Job
-from annotations.models.projects import Project
+from annotations.models.projects import Project, projects_of
 
 
 class NotificationQuerySet(models.QuerySet["Notification"]):
     def visible_to(self, user) -> "NotificationQuerySet":
         """One's own, without those of projects that one is no member of any more."""
         mine = self.filter(user_id=user.pk or 0)
-        return mine.filter(Q(project=None) | Q(project__in=Project.objects.visible_to(user)))
+        return mine.filter(Q(project=None) | Q(project__in=projects_of(user)))
 
 
 class Notification(models.Model):

@@ -113,15 +113,23 @@ def refuse_in(form: Form, error: ServiceError) -> None:
 
 
 def project_context(
-    request: HttpRequest, project_id: int, tab: str, least: Role = Role.ANNOTATOR
+    request: HttpRequest,
+    project_id: int,
+    tab: str,
+    least: Role = Role.ANNOTATOR,
+    project: Any = None,
 ) -> dict[str, Any]:
     """What every page of a project shows: the project, one's role, the tabs.
+
+    `project` is what `get_project` gave for this request, where that was asked already.
 
     Raises NotFound for an outsider and Forbidden for too low a role.
     """
     user = person(request)
-    project = project_selectors.get_project(user, project_id)
-    role = access.require(user, project, least)
+    project = project or project_selectors.get_project(user, project_id)
+    role = Role(project.role)
+    if not access.at_least(role, least):
+        access.require(user, project, least)  # says what is needed
     counts = project_selectors.image_counts([project.pk])[project.pk]
     can_review = access.at_least(role, Role.REVIEWER)
     waiting = review_selectors.waiting(user, project) if can_review else 0

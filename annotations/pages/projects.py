@@ -151,7 +151,7 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
     if is_partial(request):
         part = "_image_cards.html" if "after" in request.GET else "_images.html"
         return render(request, f"annotations/{part}", context)
-    context |= project_context(request, project_id, "pages:project")
+    context |= project_context(request, project_id, "pages:project", project=found)
     context["filters"] = filters
     if context["can_review"]:
         context["annotators"] = previews.annotators(user, found)

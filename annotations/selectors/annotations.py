@@ -60,10 +60,20 @@ def judges_own(user, project: Project) -> bool:
     return project.lone_review and not has_other_reviewer(project.pk, user)
 
 
+_OTHER_REVIEWER = Prepared(
+    lambda project, user: (
+        Membership.objects.filter(project=project, user__is_active=True)
+        .exclude(role=Role.ANNOTATOR)
+        .exclude(user=user)
+        .order_by()
+        .values_list("pk")[:1]
+    )
+)
+
+
 def has_other_reviewer(project_id: int, user) -> bool:
     """Whether the project has somebody besides `user` who may review."""
-    reviewers = Membership.objects.filter(project_id=project_id, user__is_active=True)
-    return reviewers.exclude(role=Role.ANNOTATOR).exclude(user_id=user.pk).exists()
+    return bool(_OTHER_REVIEWER(project_id, user.pk))
 
 
 _SHOWN = {

@@ -1,8 +1,6 @@
 """The small pictures and names that lists show beside their rows."""
 
-from collections.abc import Iterable
-
-from django.db.models import Count, F, OuterRef, Subquery
+from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from annotations.access import require
@@ -33,8 +31,9 @@ def with_region_count(annotations: AnnotationQuerySet) -> AnnotationQuerySet:
     return annotations.annotate(region_count=Coalesce(Subquery(counted), 0))
 
 
-def annotators(user, project: Project) -> Iterable[User]:
-    """Who has labeled in the project; for those who may see everybody's work only."""
+def annotators(user, project: Project) -> list[str]:
+    """The names of those who have labeled in the project; for who may see everybody's work only."""
     require(user, project, Role.REVIEWER)
     working = Annotation.objects.filter(project=project).order_by().values("annotator")
-    return User.objects.filter(pk__in=working).order_by(F("username"))
+    people = User.objects.filter(pk__in=working).order_by("username")
+    return list(people.values_list("username", flat=True))

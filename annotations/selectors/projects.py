@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import OuterRef, Subquery, Sum
+from django.db.models import F, Sum
 
-from annotations.access import find, require
+from annotations.access import MAX_ID, require
+from annotations.errors import NotFound
 from annotations.models import Image, ImageTally, Membership, Project
 from annotations.models.projects import MembershipQuerySet, ProjectQuerySet, Role
 
@@ -17,12 +18,14 @@ def list_projects(user, *, archived: bool = False) -> ProjectQuerySet:
 
 def get_project(user, pk: int) -> Any:
     """A project that `user` may see, with the `role` of `user`; or NotFound."""
-    return find(_with_role(user), user, pk=pk)
+    found = _with_role(user).filter(pk=pk).order_by().first() if pk <= MAX_ID else None
+    if found is None:
+        raise NotFound("project")
+    return found
 
 
 def _with_role(user) -> ProjectQuerySet:
-    role = Membership.objects.filter(project=OuterRef("pk"), user_id=user.pk).values("role")
-    return Project.objects.visible_to(user).annotate(role=Subquery(role[:1]))
+    return Project.objects.visible_to(user).annotate(role=F("memberships__role"))
 
 
 def image_counts(projects: Iterable[int]) -> dict[int, dict[str, int]]:

@@ -1,7 +1,8 @@
 """Small parts of pages: icons, states, bars, times and sizes, all without inline styles."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 
 from django import template
 from django.utils import timezone
@@ -40,6 +41,7 @@ JOB_BADGES = {
 
 
 @register.simple_tag
+@cache
 def icon(name: str) -> SafeString:
     return format_html(
         '<svg class="icon" viewBox="0 0 16 16" aria-hidden="true"><path d="{}"/></svg>', ICONS[name]
@@ -47,6 +49,7 @@ def icon(name: str) -> SafeString:
 
 
 @register.simple_tag
+@cache
 def status_icon(status: str) -> SafeString:
     return format_html(
         '<svg class="status-icon tint-{}" viewBox="0 0 12 12" aria-hidden="true">{}</svg>',
@@ -56,6 +59,7 @@ def status_icon(status: str) -> SafeString:
 
 
 @register.simple_tag
+@cache
 def status_label(status: str) -> SafeString:
     return format_html(
         '<span class="status">{} {}</span>', status_icon(status), STATUS_NAMES[status]
@@ -70,6 +74,13 @@ def status_name(status: str) -> str:
 @register.filter
 def job_badge(state: str) -> str:
     return JOB_BADGES.get(state, "")
+
+
+@register.simple_tag
+def options(values: Iterable[str], chosen: str) -> SafeString:
+    """Of a select. There may be hundreds, for which a loop in a template takes long."""
+    rows = ((value, mark_safe(" selected") if value == chosen else "", value) for value in values)
+    return format_html_join("", '<option value="{}"{}>{}</option>', rows)
 
 
 @register.simple_tag
