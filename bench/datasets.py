@@ -10,6 +10,7 @@ passed, for machines that do other work.
 """
 
 import argparse
+import gc
 import json
 import os
 import resource
@@ -199,10 +200,13 @@ def since(started: list[float]) -> list[float]:
 
 
 def setup_django() -> None:
+    """As a worker has it."""
     import django
 
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labeler.settings")
     django.setup()
+    gc.collect()
+    gc.freeze()
 
 
 def run(command: list[str], folder: Path) -> Figures:

@@ -29,6 +29,10 @@ Index = list[tuple[int, int]]
 """(id of the first image, offset in the file) of each member."""
 
 
+Members = dict[str, Any]
+"""Of an object in the file, in the order in which they are written."""
+
+
 @dataclass(slots=True)
 class Count:
     """What a category has. `area`: pixels."""
@@ -53,9 +57,9 @@ def write(
     path: Path,
     kind: str,
     categories: Iterable[CategoryRecord],
-    images: Iterable[tuple[str, ImageRecord]],
+    images: Iterable[Members],
 ) -> Totals:
-    """Write (SHA-256, record) pairs, whose ids ascend, to a new file."""
+    """Write images as `image_members` has them, whose ids ascend, to a new file."""
     categories = tuple(categories)
     totals = Totals(counts={category.id: Count() for category in categories})
     digest = hashlib.sha256()
@@ -69,12 +73,11 @@ def write(
 
         lines = [dumps({"kind": kind, "categories": [_category(one) for one in categories]}) + "\n"]
         flush(lines)
-        for sha256, record in images:
-            assert record.id
+        for image in images:
             if not lines:
-                totals.index.append((record.id, file.tell()))
-            lines.append(_line(sha256, record))
-            _count(totals, record)
+                totals.index.append((image["id"], file.tell()))
+            lines.append(dumps(image) + "\n")
+            _count(totals, image)
             if len(lines) == MEMBER:
                 flush(lines)
         if lines:
@@ -83,31 +86,15 @@ def write(
     return totals
 
 
-def _count(totals: Totals, record: ImageRecord) -> None:
+def _count(totals: Totals, image: Members) -> None:
     totals.images += 1
-    totals.regions += len(record.regions)
-    for region in record.regions:
-        count = totals.counts[region.category_id]
+    totals.regions += len(image["regions"])
+    for region in image["regions"]:
+        count = totals.counts[region["category"]]
         count.regions += 1
-        count.area += int(region.area or 0)
-    for category in {region.category_id for region in record.regions}:
+        count.area += region["area"]
+    for category in {region["category"] for region in image["regions"]}:
         totals.counts[category].images += 1
-
-
-def _line(sha256: str, record: ImageRecord) -> str:
-    return (
-        dumps(
-            {
-                "id": record.id,
-                "sha256": sha256,
-                "name": record.file_name,
-                "width": record.width,
-                "height": record.height,
-                "regions": [_region(region) for region in record.regions],
-            }
-        )
-        + "\n"
-    )
 
 
 def _category(category: CategoryRecord) -> dict[str, Any]:
@@ -117,24 +104,50 @@ def _category(category: CategoryRecord) -> dict[str, Any]:
     return members
 
 
-def _region(region: RegionRecord) -> dict[str, Any]:
-    """A region's members; those that have their default are left out."""
-    assert region.bbox
-    members: dict[str, Any] = {
-        "id": region.id,
-        "category": region.category_id,
-        "area": int(region.area or 0),
-        "bbox": list(region.bbox),
-        "order": region.order,
+def image_members(
+    sha256: str, id: int, name: str, width: int, height: int, regions: list[Members]
+) -> Members:
+    """An image's line. `regions`: as `region_members` has them, in drawing order."""
+    return {
+        "id": id,
+        "sha256": sha256,
+        "name": name,
+        "width": width,
+        "height": height,
+        "regions": regions,
     }
-    if region.geometry.polygons is not None:
-        members["polygons"] = region.geometry.polygons
+
+
+def region_members(
+    id: int,
+    category: int,
+    area: float,
+    bbox: Any,
+    order: int,
+    polygons: Any,
+    counts: str | None,
+    crowd: bool,
+    attributes: dict[str, Any],
+) -> Members:
+    """A region's part of the line; what has its default is left out.
+
+    `polygons` (None for a mask) and `bbox` may be `orjson.Fragment`s of what `dumps` writes.
+    """
+    members: Members = {
+        "id": id,
+        "category": category,
+        "area": int(area),
+        "bbox": bbox,
+        "order": order,
+    }
+    if polygons is not None:
+        members["polygons"] = polygons
     else:
-        members["counts"] = region.geometry.counts
-    if region.is_crowd:
+        members["counts"] = counts
+    if crowd:
         members["crowd"] = True
-    if region.attributes:  # a database may give the keys in any order
-        members["attributes"] = json.loads(json.dumps(region.attributes, sort_keys=True))
+    if attributes:  # a database may give the keys in any order
+        members["attributes"] = json.loads(json.dumps(attributes, sort_keys=True))
     return members
 
 

@@ -1,4 +1,4 @@
-"""What is in a release: one annotation per image, streamed as records in the order of ids."""
+"""What is in a release: one annotation per image, streamed in the order of ids."""
 
 import json
 from collections import defaultdict
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, TextField
+from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet, TextField
 from django.db.models.functions import Cast
 
+from annotations.formats.snapshot import Members, image_members, region_members
 from annotations.models import Annotation, Category, Image, Project, Region
 from annotations.models.images import ImageQuerySet
-from annotations.records import CategoryRecord, Geometry, ImageRecord, RegionRecord
+from annotations.records import CategoryRecord
 
 CHUNK = 200
 Status = Annotation.Status
@@ -82,72 +83,74 @@ def choose(images: list[int], rule: Rule) -> dict[int, tuple[int, int]]:
     return {image: one for image, (_, one) in chosen.items()}
 
 
-def image_records(
+def image_lines(
     project: Project, rule: Rule, number: Callable[[QuerySet[Region]], None]
-) -> Iterator[tuple[Image, ImageRecord]]:
-    """Each image with its regions, in the order of `Image.export_id`.
+) -> Iterator[Members]:
+    """Each image with its regions as a snapshot has them, in the order of `Image.export_id`.
 
     The images must be numbered; `number` gives ids to those of some regions that have none. What is
     changed meanwhile is read again, so that no annotation is half of one revision.
     """
     after = 0
     while True:
-        rows = exported_images(project, rule).filter(export_id__gt=after)
-        images = list(rows.select_related("file").order_by("export_id")[:CHUNK])
+        rows = exported_images(project, rule).filter(export_id__gt=after).order_by("export_id")
+        fields = ("pk", "file__sha256", "export_id", "name", "width", "height")
+        images = list(rows.values_list(*fields)[:CHUNK])
         if not images:
             return
-        pks = [image.pk for image in images]
+        pks = [pk for pk, *_ in images]
         chosen = choose(pks, rule)
         while True:
             regions = _regions([pk for pk, _ in chosen.values()], number)
             before, chosen = chosen, choose(pks, rule)
             if before == chosen:
                 break
-        for image in images:
-            assert image.export_id
-            after = image.export_id
-            if image.pk not in chosen:  # taken back a moment ago
-                continue
-            size = (image.height, image.width)
-            found = regions[chosen[image.pk][0]]
-            records = tuple(_record(row, size) for row in found)
-            yield (
-                image,
-                ImageRecord(image.name, image.width, image.height, records, id=image.export_id),
-            )
+        for pk, sha256, id, name, width, height in images:
+            assert id
+            after = id
+            if pk in chosen:  # else taken back a moment ago
+                yield image_members(sha256, id, name, width, height, regions[chosen[pk][0]])
 
 
 def _regions(
     annotations: list[int], number: Callable[[QuerySet[Region]], None]
-) -> dict[int, list[tuple[Any, ...]]]:
-    """Rows as `_record` takes them, by annotation, in their order."""
+) -> dict[int, list[Members]]:
+    """By annotation, in their order."""
     rows = Region.objects.filter(annotation__in=annotations, deleted_at=None)
     rows = rows.order_by("annotation", "order", "id")
     number(rows)
-    grouped: dict[int, list[tuple[Any, ...]]] = defaultdict(list)
-    # As text, because Django's reading of JSON is a third of the time of a release.
+    grouped: dict[int, list[Members]] = defaultdict(list)
+    # As the database has them, because Django's reading of JSON is a third of a release's time.
     plain = rows.annotate(
         rings=Cast("polygons", TextField()),
         box=Cast("bbox", TextField()),
         given=Cast("attributes", TextField()),
+        crowd=Cast("is_crowd", IntegerField()),
     )
-    fields = ("annotation_id", "category__export_id", "rings", "counts", "export_id",
-              "is_crowd", "area", "order", "given", "box")  # fmt: skip
-    for annotation, *row in plain.values_list(*fields):
-        grouped[annotation].append(tuple(row))
+    fields = ("annotation_id", "export_id", "category__export_id", "area", "box", "order",
+              "rings", "counts", "crowd", "given")  # fmt: skip
+    for (
+        annotation,
+        id,
+        category,
+        area,
+        box,
+        order,
+        rings,
+        counts,
+        crowd,
+        given,
+    ) in plain.values_list(*fields):
+        attributes = {} if given == "{}" else json.loads(given)
+        polygons = None if rings is None else _canonical(rings)
+        grouped[annotation].append(
+            region_members(
+                id, category, area, _canonical(box), order, polygons, counts, crowd, attributes
+            )
+        )
     return grouped
 
 
-def _record(row: tuple[Any, ...], size: tuple[int, int]) -> RegionRecord:
-    category, polygons, counts, id, is_crowd, area, order, attributes, bbox = row
-    rings = None if polygons is None else orjson.loads(polygons)
-    return RegionRecord(
-        category_id=category,
-        geometry=Geometry(size, polygons=rings, counts=counts),
-        id=id,
-        is_crowd=is_crowd,
-        area=area,
-        order=order,
-        attributes={} if attributes == "{}" else json.loads(attributes),
-        bbox=tuple(orjson.loads(bbox)),
-    )
+def _canonical(text: str) -> Any:
+    """The value, or the text itself where an import wrote it: only those have no blanks."""
+    return orjson.loads(text) if " " in text else orjson.Fragment(text)

@@ -19,10 +19,10 @@ from django.db.models import Max, Model, QuerySet
 
 from annotations.access import require
 from annotations.errors import Conflict, ServiceError
-from annotations.formats.snapshot import Totals, write
+from annotations.formats.snapshot import Members, Totals, write
 from annotations.models import Image, Job, Project, Region, Release, ReleaseImage, StoredFile
 from annotations.models.projects import Role
-from annotations.records import CategoryRecord, ImageRecord
+from annotations.records import CategoryRecord
 from annotations.selectors import exports as selectors
 from annotations.selectors.exports import Rule
 from annotations.selectors.releases import snapshot
@@ -104,10 +104,10 @@ def make_release(
     """
     total = number_images(project, rule)
 
-    def images() -> Iterator[tuple[str, ImageRecord]]:
-        found = selectors.image_records(project, rule, lambda rows: number_regions(project, rows))
-        for done, (image, record) in enumerate(found, 1):
-            yield image.file.sha256, record
+    def images() -> Iterator[Members]:
+        found = selectors.image_lines(project, rule, lambda rows: number_regions(project, rows))
+        for done, image in enumerate(found, 1):
+            yield image
             progress(done, max(total, done))
 
     with files.scratch() as folder:

@@ -331,9 +331,14 @@ def test_images_are_found_in_any_part_of_the_file(tmp_path):
 
     path: Path = tmp_path / "snapshot"
     ids = range(2, 400, 2)
-    made = snapshot.write(
-        path, "instance", [CategoryRecord(1, "car")], ((f"{id:064x}", image(id)) for id in ids)
+    regions = {
+        id: [snapshot.region_members(id, 1, 4, [0, 0, 4, 4], 0, None, counts, False, {})]
+        for id in ids
+    }
+    lines = (
+        snapshot.image_members(f"{id:064x}", id, f"é{id}.png", 4, 4, regions[id]) for id in ids
     )
+    made = snapshot.write(path, "instance", [CategoryRecord(1, "car")], lines)
     content = snapshot.Snapshot(lambda: path.open("rb"), made.index)
     assert [record for _, record in content.images()] == [image(id) for id in ids]
     for id in ids:
