@@ -194,14 +194,16 @@ class ImageFile(View):
 
 
 class Thumbnail(View):
-    """A WebP of at most 320 pixels."""
+    """A JPEG or WebP of at most 320 pixels."""
 
     content_negotiation_class = AnyType
 
     @endpoint(replies=_PICTURE)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
         image = find(Image.objects.select_related("file"), request.user, pk=pk)
-        return send(request, image.file.thumbnail, "image/webp", image, "thumbnail")
+        name = image.file.thumbnail
+        mime = "image/webp" if name.endswith(".webp") else "image/jpeg"
+        return send(request, name, mime, image, "thumbnail")
 
 
 class Original(View):

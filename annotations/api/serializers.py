@@ -216,7 +216,7 @@ class WindowSerializer(serializers.Serializer):
 
 
 class WorkspaceImageSerializer(serializers.Serializer):
-    """`url`: the upright raster; `thumbnail_url`: WebP of at most 320 pixels."""
+    """`url`: the upright raster; `thumbnail_url`: at most 320 pixels."""
 
     id = serializers.IntegerField()
     uuid = serializers.UUIDField()

@@ -82,10 +82,14 @@ def bare(image: Image.Image) -> Image.Image:
 
 
 def save_thumbnail(image: Image.Image, folder: Path, number: int) -> str:
-    """Makes `image` small, and saves it. Returns the file's name."""
-    name = f"{number}-thumbnail.webp"
-    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=2.0)
-    bare(image).save(folder / name, quality=80, method=2)
+    """Makes `image` small, and saves it. Returns the file's name.
+
+    A JPEG that was not decoded yet is decoded at an eighth, a quarter or half its size, from all of
+    its bytes. A JPEG is written, because that takes a tenth of the time of WebP.
+    """
+    name = f"{number}-thumbnail.jpg"
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=1.0)
+    bare(image).save(folder / name, quality=80)
     return name
 
 

@@ -69,6 +69,10 @@ def read(source: Path, folder: Path, kind: str, limits: Limits) -> Iterator[Repl
                 if opened.width * opened.height > VIPS_FROM:
                     yield huge(opened, source, folder, kind, page, len(pages))
                     continue
+                if kind == "JPEG" and is_as_drawn(opened):
+                    size = opened.size
+                    yield reply(page, 1, size, save_thumbnail(opened, folder, page))
+                    continue
                 opened.load()
                 yield picture(opened, source, folder, kind, page, len(pages))
     except (Refused, TakesLong, MemoryError):
@@ -77,6 +81,17 @@ def read(source: Path, folder: Path, kind: str, limits: Limits) -> Iterator[Repl
         if isinstance(error, OSError) and error.errno:  # writing: no space, mostly
             raise
         raise damaged()
+
+
+def is_as_drawn(image: Image.Image) -> bool:
+    """Whether browsers draw these bytes as they are, and nothing but a thumbnail is to be made."""
+    profile = image.info.get("icc_profile")
+    return (
+        image.mode in ("L", "RGB")
+        and image.width * image.height <= TILED_FROM
+        and orientation(image) == 1
+        and (not profile or is_srgb(profile))
+    )
 
 
 def damaged() -> Refused:

@@ -9,9 +9,10 @@ import errno
 import json
 import os
 import queue
+import select
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,8 @@ class Decoder:
     """One decoder process, started at its first image."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unread = b""
 
     def ask(self, request: dict[str, Any], timeout: float) -> Iterator[dict[str, Any]]:
         """The replies up to the last one, which is no picture's.
@@ -77,13 +79,12 @@ class Decoder:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                text=True,
+                bufsize=0,
                 env={"OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1", "LANG": "C.UTF-8"},
             )
         assert self._process.stdin
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(request) + "\n")
-            self._process.stdin.flush()
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
         while line := self._line(timeout):
             reply: dict[str, Any] = json.loads(line)
             if "seconds" in reply:
@@ -94,16 +95,23 @@ class Decoder:
                 return
         self.stop()
 
-    def _line(self, timeout: float) -> str:
-        """The next line, empty when the process ended or had to be ended."""
+    def _line(self, timeout: float) -> bytes:
+        """The next line, empty when the process ended or says nothing for `timeout` seconds."""
         assert self._process
         assert self._process.stdout
-        watch = threading.Timer(timeout, self._process.kill)
-        watch.start()
-        try:
-            return self._process.stdout.readline()
-        finally:
-            watch.cancel()
+        answers = select.poll()
+        answers.register(self._process.stdout, select.POLLIN)
+        until = time.monotonic() + timeout
+        while b"\n" not in self._unread:
+            left = max(0, until - time.monotonic())
+            more = (
+                os.read(self._process.stdout.fileno(), 2**16) if answers.poll(1000 * left) else b""
+            )
+            if not more:
+                return b""
+            self._unread += more
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
@@ -115,6 +123,7 @@ class Decoder:
                         pipe.close()
             self._process.wait()
             self._process = None
+            self._unread = b""
 
 
 _idle: "queue.LifoQueue[Decoder]" = queue.LifoQueue()

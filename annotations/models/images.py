@@ -30,7 +30,9 @@ class StoredFile(models.Model):
         max_length=255, help_text="Storage name of the upright 8-bit raster that browsers draw."
     )
     upright_type = models.CharField(max_length=100)
-    thumbnail = models.CharField(max_length=255, help_text="Storage name: WebP, at most 320 px.")
+    thumbnail = models.CharField(
+        max_length=255, help_text="Storage name: JPEG or WebP, at most 320 px."
+    )
     values = models.CharField(
         max_length=255, blank=True, help_text="Storage name: gzipped uint16, of gray beyond 8 bits."
     )

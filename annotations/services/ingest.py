@@ -9,6 +9,7 @@ the spool; rows are written and files moved into the storage in one transaction.
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,25 +119,45 @@ def add_image(user, project: Project, source: files.Readable, name: str) -> Imag
     return stored.image
 
 
-def store(
-    user,
-    project: Project,
-    spooled: Spooled,
-    sampling: Sampling,
-    decoded: Callable[[], Iterable[pool.Decoded]] | None = None,
-) -> FilesResult | Job:
-    """Take the pictures of a file, or enqueue it when that takes long. `decoded`: them already."""
+def store(user, project: Project, spooled: Spooled, sampling: Sampling) -> FilesResult | Job:
+    """Take the pictures of a file, or enqueue it when that takes long."""
     try:
-        found = list(pictures(spooled, at_once=True, sampling=sampling, decoded=decoded))
-        return _add(project, found, lambda result: None)
+        return _add(project, list(pictures(spooled, at_once=True, sampling=sampling)))
     except pool.TakesLong:
-        params = {"every": sampling.every, "seconds": sampling.seconds}
-        return enqueue(project, user, spooled.path, spooled.name, params)
+        return take_later(user, project, spooled, sampling)
 
 
-def decode_at_once(file: Spooled, sampling: Sampling) -> list[pool.Decoded]:
-    """For `store`, in a thread of its own: asks no database. Raises what `pool.frames` raises."""
-    return list(_frames(file, at_once=True, sampling=sampling))
+def take_later(user, project: Project, spooled: Spooled, sampling: Sampling) -> Job:
+    """Enqueue a file that takes long."""
+    params = {"every": sampling.every, "seconds": sampling.seconds}
+    return enqueue(project, user, spooled.path, spooled.name, params)
+
+
+def known(contents: Iterable[str]) -> set[str]:
+    """Those of the SHA-256 that are stored."""
+    rows = StoredFile.objects.filter(sha256__in=list(contents)).order_by()
+    return set(rows.values_list("sha256", flat=True))
+
+
+def decode_at_once(file: Spooled, sampling: Sampling, known: bool) -> list[Prepared]:
+    """`pictures` of a file for which somebody waits, for a thread of its own: asks no database."""
+    return list(pictures(file, at_once=True, sampling=sampling, known=known))
+
+
+def add_all(
+    project: Project, prepared: dict[int, list[Prepared]]
+) -> dict[int, FilesResult | ServiceError]:
+    """Store the pictures of several files in one transaction.
+
+    A file of which the project has all pictures gets a ServiceError 409 in place of its result.
+    Raises IntegrityError, or ServiceError 507: nothing was stored then.
+    """
+    with files.placing() as placed:
+        stored = iter(place(project, chain.from_iterable(prepared.values()), placed))
+    return {
+        number: _result(items, list(islice(stored, len(items))))
+        for number, items in prepared.items()
+    }
 
 
 def add_files(
@@ -180,25 +201,33 @@ def add_reference(project: Project, reference: str, name: str) -> FilesResult:
                     415, "not_an_image", f"“{name}” is a video; its frames are files of their own.",
                     field=name, hint="Add it without --reference.",
                 )  # fmt: skip
-            return _add(project, list(pictures(spooled)), lambda result: None)
+            return _add(project, list(pictures(spooled)))
 
     return twice(attempt)
 
 
 def _add(
-    project: Project, prepared: list[Prepared], ended: Callable[[FilesResult], None]
+    project: Project,
+    prepared: list[Prepared],
+    ended: Callable[[FilesResult], None] = lambda result: None,
 ) -> FilesResult:
-    result = FilesResult()
     with files.placing() as placed:
-        for item, stored in zip(prepared, place(project, prepared, placed), strict=True):
-            if stored.created:
-                result.added.append(stored.image)
-            else:
-                result.known.append(item.name)
-        if not result.added:
-            raise duplicate(prepared[0].name, stored.image)
+        result = _result(prepared, place(project, prepared, placed))
+        if isinstance(result, ServiceError):
+            raise result
         ended(result)
-    return result
+        return result
+
+
+def _result(prepared: list[Prepared], stored: list[Stored]) -> FilesResult | ServiceError:
+    """What became of a file's pictures; an error where the project had all of them."""
+    result = FilesResult()
+    for item, one in zip(prepared, stored, strict=True):
+        if one.created:
+            result.added.append(one.image)
+        else:
+            result.known.append(item.name)
+    return result if result.added else duplicate(prepared[0].name, stored[-1].image)
 
 
 def twice(attempt: Callable[[], Result]) -> Result:
@@ -250,23 +279,25 @@ def pictures(
     *,
     at_once: bool = False,
     sampling: Sampling = PER_SECOND,
-    decoded: Callable[[], Iterable[pool.Decoded]] | None = None,
+    known: bool | None = None,
 ) -> Iterator[Prepared]:
     """Decode the pictures of a file into its folder. Changes no row.
 
-    `decoded` gives them where that was done before. ServiceError 415 or 422, naming the file;
+    `known`: whether its content is stored; None asks. ServiceError 415 or 422, naming the file;
     `pool.TakesLong` only `at_once`.
     """
     one = Prepared(
         file.name, file.sha256, file.sha256, 0, file.bytes, file.kind, file.path, None,
         file.reference,
     )  # fmt: skip
-    if not file.kind.several and StoredFile.objects.filter(sha256=file.sha256).exists():
-        yield one
-        return
+    if not file.kind.several:
+        if known is None:
+            known = StoredFile.objects.filter(sha256=file.sha256).exists()
+        if known:
+            yield one
+            return
     try:
-        found = decoded() if decoded else _frames(file, at_once=at_once, sampling=sampling)
-        for frame in found:
+        for frame in _frames(file, at_once=at_once, sampling=sampling):
             yield _picture(one, frame)
     except pool.BadImage as error:
         raise ServiceError(
@@ -394,7 +425,7 @@ def _row(item: Prepared) -> StoredFile:
         reference=item.reference,
         upright=upright,
         upright_type=mime,
-        thumbnail=files.image_name("thumbs", item.sha256, "webp"),
+        thumbnail=files.image_name("thumbs", item.sha256, decoded.thumbnail.suffix[1:]),
         values=files.image_name("values", item.sha256, "u16.gz") if decoded.values else "",
         window=decoded.window,
         levels=decoded.levels,

@@ -1,9 +1,12 @@
 """Uploads of any kind: at once, side by side, or by a worker where they take long."""
 
+import contextlib
+import os
 import shutil
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 from django.core.files.storage import default_storage
 from django.db import IntegrityError
@@ -12,11 +15,14 @@ from annotations.access import require
 from annotations.errors import ServiceError
 from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, VIDEOS, ZIP, sniff
-from annotations.models import Job, Project, StoredFile
+from annotations.models import Job, Project
 from annotations.models.projects import Role
 from annotations.services import files, ingest, ingest_zips, jobs
 from annotations.services.frames import PER_SECOND, Sampling
 
+GROUP = 32
+GROUP_BYTES = 64 * 2**20
+"""So many files, and about so many bytes, are spooled at a time and stored in a transaction."""
 Upload = tuple[files.Readable, str]
 Outcome = ingest.FilesResult | Job | ServiceError
 """What became of a file, as `upload_file` says it, or why it was refused."""
@@ -59,64 +65,102 @@ def upload_files(
     sampling: Sampling = PER_SECOND,
     allow_partial: bool = False,
 ) -> Iterator[tuple[str, Outcome]]:
-    """The name of each file and its outcome; each stands alone. Managers only.
+    """The name of each file and its outcome, in order; each stands alone. Managers only.
 
-    As many pictures as there are decoders are decoded while others are stored. ServiceError only
-    for what holds for all files.
+    Pictures are decoded by all decoders at once and stored several in a transaction. ServiceError
+    only for what holds for all files.
     """
     require(user, project, Role.MANAGER)
     ingest.refuse_archived(project)
-    waiting: deque[tuple[str, Callable[[], Outcome]]] = deque()
 
     def alone(source: files.Readable, name: str) -> Outcome:
-        return _or_error(
-            lambda: upload_file(
+        try:
+            return upload_file(
                 user, project, source, name, sampling=sampling, allow_partial=allow_partial
             )
-        )
+        except ServiceError as error:
+            return error
 
-    def begin(source: files.Readable, name: str) -> Callable[[], Outcome]:
-        source.seek(0)
-        kind = sniff(source.read(HEAD_BYTES))
-        source.seek(0)
-        if kind is ZIP or kind in VIDEOS:
-            return lambda: alone(source, name)
+    with files.scratch() as folder:
+        for group in _groups(uploads):
+            found: dict[int, Outcome] = {}
+            pictures = {n: one for n, one in enumerate(group) if _is_picture(one[0])}
+            # Whoever stored or removed the same content in this moment, or a full disk, is met by
+            # each file for itself.
+            with contextlib.suppress(IntegrityError), contextlib.suppress(ServiceError):
+                found = _store(user, project, pictures, folder, sampling)
+            for number, (source, name) in enumerate(group):
+                yield name, found[number] if number in found else alone(source, name)
+
+
+def _groups(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
+    """At most GROUP files and about GROUP_BYTES in each."""
+    group: list[Upload] = []
+    size = 0
+    for source, name in uploads:
+        group.append((source, name))
+        size += source.seek(0, os.SEEK_END)
+        if len(group) == GROUP or size > GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _is_picture(source: files.Readable) -> bool:
+    source.seek(0)
+    kind = sniff(source.read(HEAD_BYTES))
+    source.seek(0)
+    return kind is not ZIP and kind not in VIDEOS
+
+
+def _store(
+    user, project: Project, uploads: dict[int, Upload], folder: Path, sampling: Sampling
+) -> dict[int, Outcome]:
+    """What becomes of these files; what is good is stored in one transaction."""
+    outcomes: dict[int, Outcome] = {}
+    spooled: dict[int, ingest.Spooled] = {}
+    late: list[int] = []
+    for number, (source, name) in uploads.items():
         try:
             with files.space():
-                spooled = ingest.spool(source, name, folder)
+                spooled[number] = ingest.spool(source, name, folder)
         except ServiceError as error:
-            refused: Outcome = error
-            return lambda: refused
-        known = StoredFile.objects.filter(sha256=spooled.sha256).exists()
-        ahead = None if known else workers.submit(ingest.decode_at_once, spooled, sampling)
-
-        def finish() -> Outcome:
-            try:
-                with files.space():
-                    decoded = ahead.result if ahead else None
-                    return ingest.store(user, project, spooled, sampling, decoded)
-            except IntegrityError:  # somebody stored or removed the same content in this moment
-                return alone(source, name)
-            finally:
-                shutil.rmtree(spooled.folder, ignore_errors=True)
-
-        return lambda: _or_error(finish)
-
-    with files.scratch() as folder, ThreadPoolExecutor(pool.SIZE) as workers:
-        for source, name in uploads:
-            waiting.append((name, begin(source, name)))
-            if len(waiting) > pool.SIZE:
-                first, end = waiting.popleft()
-                yield first, end()
-        for name, end in waiting:
-            yield name, end()
+            outcomes[number] = error
+    prepared: dict[int, list[ingest.Prepared]] = {}
+    for number, decoded in _decoded(spooled, sampling).items():
+        try:
+            prepared[number] = decoded()
+        except ServiceError as error:
+            outcomes[number] = error
+        except pool.TakesLong:
+            late.append(number)
+    outcomes |= ingest.add_all(project, prepared)
+    for number in late:
+        try:
+            with files.space():
+                outcomes[number] = ingest.take_later(user, project, spooled[number], sampling)
+        except ServiceError as error:
+            outcomes[number] = error
+    for one in spooled.values():
+        shutil.rmtree(one.folder, ignore_errors=True)
+    return outcomes
 
 
-def _or_error(attempt: Callable[[], Outcome]) -> Outcome:
-    try:
-        return attempt()
-    except ServiceError as error:
-        return error
+def _decoded(
+    spooled: dict[int, ingest.Spooled], sampling: Sampling
+) -> dict[int, Callable[[], list[ingest.Prepared]]]:
+    """For each file what gives its pictures, which were decoded side by side."""
+    known = ingest.known(one.sha256 for one in spooled.values())
+
+    def decode(one: ingest.Spooled) -> Callable[[], list[ingest.Prepared]]:
+        return partial(ingest.decode_at_once, one, sampling, one.sha256 in known)
+
+    if len(spooled) == 1:
+        return {number: decode(one) for number, one in spooled.items()}
+    with ThreadPoolExecutor(pool.SIZE) as workers:
+        ahead = {number: workers.submit(decode(one)) for number, one in spooled.items()}
+    return {number: future.result for number, future in ahead.items()}
 
 
 def run_ingest(run: jobs.JobRun) -> None:

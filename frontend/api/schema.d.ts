@@ -491,7 +491,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description A WebP of at most 320 pixels. */
+        /** @description A JPEG or WebP of at most 320 pixels. */
         get: operations["thumbnail_get"];
         put?: never;
         post?: never;
@@ -3870,7 +3870,7 @@ export interface components {
             position: number;
             total: number;
         };
-        /** @description `url`: the upright raster; `thumbnail_url`: WebP of at most 320 pixels. */
+        /** @description `url`: the upright raster; `thumbnail_url`: at most 320 pixels. */
         WorkspaceImage: {
             id: number;
             /** Format: uuid */

@@ -45,11 +45,23 @@ def test_damaged_files_are_refused(tmp_path, name):
     assert [p.name for p in tmp_path.iterdir()] == ["source"]
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+def test_of_a_picture_that_is_only_made_small_all_bytes_are_judged(tmp_path, progressive):
+    data = samples.encoded(samples.pixels(700, 500), "JPEG", progressive=progressive)
+    _, decoded = decode(tmp_path, data)
+    assert (decoded.upright, decoded.width, decoded.height) == (None, 700, 500)
+    assert Image.open(decoded.thumbnail).size == (320, 229)
+    for share in (0.3, 0.7, 0.98):
+        with pytest.raises(pool.BadImage) as refused:
+            decode(tmp_path, data[: int(share * len(data))])
+        assert refused.value.code == "damaged_image"
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_what_browsers_draw_as_it_is_keeps_its_bytes(tmp_path, kind):
     _, decoded = decode(tmp_path, samples.encoded(samples.pixels(), kind))
     assert decoded.upright is None
-    assert Image.open(decoded.thumbnail).format == "WEBP"
+    assert Image.open(decoded.thumbnail).format == "JPEG"
 
 
 @pytest.mark.parametrize("kind", ["TIFF", "BMP"])
