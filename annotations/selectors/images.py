@@ -1,5 +1,6 @@
 """The image grid. How many images have which status: `selectors.projects.image_counts`."""
 
+from math import isqrt
 from typing import Any
 
 from django.core.cache import cache
@@ -9,9 +10,13 @@ from annotations.access import at_least, find, require
 from annotations.models import Annotation, Gold, Image, Project, Region
 from annotations.models.images import ImageQuerySet
 from annotations.models.projects import Role
+from annotations.selectors.projects import image_counts
 
-RARE = 6000
-"""Up to so many regions of a category its images are found from them."""
+RARE = 64
+"""A category is rare that has at most the root of so many regions for each image of the project.
+
+Walking the images of a commoner one for a page takes less time than looking up all of its regions.
+"""
 COMMON_SECONDS = 3600
 """So long is remembered that a category has more: counting those takes half of the page's time."""
 
@@ -43,7 +48,7 @@ def list_images(
         if status == Image.Status.NEW:  # of those only gold images have regions
             rows = rows.filter(pk__in=Gold.objects.filter(image__project=project).values("image"))
         if at_least(role, Role.REVIEWER):
-            rows = _with_category(rows, category)
+            rows = _with_category(rows, project, category)
         else:
             one = Region.objects.filter(annotation=OuterRef("pk"), category=category)
             mine = Annotation.objects.filter(project=project, annotator=user).order_by()
@@ -52,20 +57,21 @@ def list_images(
     return rows.prefetch_related(_annotations(user))
 
 
-def _with_category(rows: ImageQuerySet, category: int) -> ImageQuerySet:
+def _with_category(rows: ImageQuerySet, project: Project, category: int) -> ImageQuerySet:
     """Those with a region of the category, whoever made it.
 
-    A rare category is looked up from its regions, a common one by walking the images in order. At
-    a million images and RARE regions both take about as long. Databases guess wrong here, and then
-    join all annotations before the first page is cut off; so each way leaves them no choice.
+    A rare category is looked up from its regions, a common one by walking the images in order.
+    Databases guess wrong here, and then join all annotations before the first page is cut off; so
+    each way leaves them no choice.
     """
     regions = Region.objects.filter(category=category, deleted_at=None).order_by()
     key = f"common-category-{category}"
     if not cache.get(key):
-        if regions[: RARE + 1].count() <= RARE:
+        rare = isqrt(RARE * sum(image_counts([project.pk])[project.pk].values()))
+        if regions[: rare + 1].count() <= rare:
             annotation = Annotation.objects.filter(pk=OuterRef("annotation")).order_by()
             images = regions.values_list(Subquery(annotation.values("image")[:1]))
-            return rows.filter(pk__in=images[:RARE])
+            return rows.filter(pk__in=images[:rare])
         cache.set(key, True, COMMON_SECONDS)
     one = regions.filter(annotation__image=OuterRef("pk")).values("pk")
     return rows.annotate(one_region=Subquery(one[:1])).filter(one_region__isnull=False)
