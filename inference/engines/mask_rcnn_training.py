@@ -2,9 +2,12 @@
 
 From scratch it is a ResNet-18 with a pyramid of 96 channels, small enough for a CPU, and normalised
 by batches. Weights to begin with keep their shape; only heads for other classes are new, and those
-with the statistics of many images keep them. Minutes, not epochs, say when it is over.
+with the statistics of many images keep them. Minutes, not epochs, say when it is over. What is
+measured and kept is the running average of the weights (Polyak and Juditsky, 1992), which is less
+noisy than the last ones.
 """
 
+import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -23,6 +26,8 @@ from inference.engines.training import CHECKPOINT, WEIGHTS, Example, Step, Targe
 CHECKS = 12
 """How often it is measured on the images apart."""
 WARM_UP = 0.05
+AVERAGED, AVERAGE_EVERY = 200, 4
+"""The average reaches so many steps back, and is taken so often."""
 NAME = "torchvision's Mask R-CNN"
 LEAST_SIDE = 3.0
 """Of an object, in pixels: smaller ones are not learned from."""
@@ -54,10 +59,12 @@ def _train(task: Task, stop: Callable[[], bool]) -> Iterator[Step]:
         fused=where.type in ("cpu", "cuda"),
     )
     rate = 1e-4 if task.start else 1e-3
+    average = copy.deepcopy(model)
     best, before = -1.0, 0.0
     if (task.folder / CHECKPOINT).exists():
         saved = torch.load(task.folder / CHECKPOINT, weights_only=True, map_location=where)
         model.load_state_dict(saved["model"])
+        average.load_state_dict(saved["average"])
         optimizer.load_state_dict(saved["optimizer"])
         best, before = saved["best"], saved["done"]
         random = np.random.default_rng([task.seed, int(before * 1000)])
@@ -67,11 +74,14 @@ def _train(task: Task, stop: Callable[[], bool]) -> Iterator[Step]:
     begun = time.monotonic()
     paused = 0.0
     _see(model, crop or config["side"])
+    _see(average, config["side"])
     done, losses, checked = before, [], before
     while done < 1:
         for group in optimizer.param_groups:
             group["lr"] = rate * min(done / WARM_UP, 1.0, 0.05 + 1.9 * (1 - done) / 2) + 1e-6
         losses.append(_learn(model, optimizer, _batch(task, config["side"], crop, random), where))
+        if len(losses) % AVERAGE_EVERY == 0:
+            _average(average, model, max(AVERAGE_EVERY / AVERAGED, 5 / (5 + len(losses))))
         done = min(1.0, before + (time.monotonic() - begun - paused) / budget)
         stopped = stop()
         if done - checked < 1 / CHECKS and done < 1 and not stopped:
@@ -79,14 +89,14 @@ def _train(task: Task, stop: Callable[[], bool]) -> Iterator[Step]:
                 yield Step(done, loss=float(np.mean(losses[-5:])))
             continue
         start = time.monotonic()
-        _see(model, config["side"])
-        score = validate(model, task.validation, where)
+        score = validate(average, task.validation, where)
         if score > best:
             best = score
-            _save(model, task, config)
+            _save(average, task, config)
         torch.save(
             {
                 "model": model.state_dict(),
+                "average": average.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "best": best,
                 "done": done,
@@ -94,7 +104,6 @@ def _train(task: Task, stop: Callable[[], bool]) -> Iterator[Step]:
             task.folder / CHECKPOINT,
         )
         yield Step(done, float(np.mean(losses[-20:])), score, checkpoint=True)
-        _see(model, crop or config["side"])
         paused += time.monotonic() - start
         checked = done
         if stopped:
@@ -246,6 +255,16 @@ def _learn(
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimizer.step()
     return float(loss.detach())
+
+
+@torch.no_grad()
+def _average(average: torch.nn.Module, model: torch.nn.Module, share: float) -> None:
+    """Move `average` by `share` of the way to `model`."""
+    for mine, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+        if mine.is_floating_point():
+            mine.lerp_(new, share)
+        else:
+            mine.copy_(new)
 
 
 @torch.inference_mode()
