@@ -72,18 +72,22 @@ def plan(job: Job) -> list[Place]:
         Place(
             found[index][0],
             len(found) - place,
-            reason(found[index][2], found[index][2] >= middle, distance >= far > 0, bool(labeled)),
+            reason(found[index][2], middle, distance >= far > 0, bool(labeled)),
         )
         for place, (index, distance) in enumerate(ordered)
     ]
 
 
-def reason(doubt: float, unsure: bool, different: bool, labeled: bool) -> str:
-    """In words for whoever labels it."""
-    percent = round(100 * doubt)
-    words = f"The model is {'unsure' if unsure else 'rather sure'} here ({percent}% doubt)"
+def reason(doubt: float, middle: float, different: bool, labeled: bool) -> str:
+    """In words for whoever labels it; `middle` is the median of all doubts."""
+    percent, usual = round(100 * doubt), round(100 * middle)
+    if percent == usual:
+        sure = "as sure here as on most images"
+    else:
+        sure = f"{'less sure' if percent > usual else 'surer'} here than on most images"
     like = "what is labeled or comes before" if labeled else "the images before it"
-    return f"{words}, and it looks {'unlike' if different else 'like'} {like}."
+    looks = f"it looks {'unlike' if different else 'like'} {like}"
+    return f"The model is {sure} ({percent}% doubt), and {looks}."
 
 
 def chosen(

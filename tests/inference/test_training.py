@@ -23,6 +23,7 @@ from inference.models import ModelVersion, TrainingRun
 from inference.registry import EngineSpec, Option
 from inference.selectors import current_model, get_model, next_to_learn
 from inference.services import training as service
+from inference.services.ordering import reason
 from inference.services.prelabel import run_prelabel
 from inference.services.training import run_train, split, start_training, stop_early, use_model
 from tests.inference.conftest import disc
@@ -330,6 +331,15 @@ def test_then_the_rest_is_prelabeled_and_put_in_order(
     assert told["reason"] == ordered[0].reason
     Image.objects.update(status=Image.Status.IN_PROGRESS)
     assert not client.get(f"/api/images/{ordered[0].pk}/workspace").json()["image"]["reason"]
+
+
+def test_the_reason_compares_an_image_with_the_others():
+    assert reason(0.871, 0.5, True, True) == (
+        "The model is less sure here than on most images (87% doubt), and it looks unlike what is "
+        "labeled or comes before."
+    )
+    assert "surer here than on most images (20% doubt)" in reason(0.2, 0.5, False, False)
+    assert "as sure here as on most images (0% doubt)" in reason(0.001, 0.0, False, False)
 
 
 def test_too_few_images_or_a_wrong_option_are_refused_and_nothing_is_queued(
