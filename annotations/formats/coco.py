@@ -358,15 +358,15 @@ def write(
 ) -> None:
     """annotations/instances.json (instances_train.json … with splits) and images/."""
     spools: dict[str, tuple[Spool, Spool]] = {}
+    lists = bool(options.get("uncompressed"))
     for item in walk(dataset, out, report, open_image, progress):
         split = item.record.split
         if split not in spools:
             spools[split] = (Spool(out), Spool(out))
         images, annotations = spools[split]
         images.add(image_entry(item))
-        for id, region in item.regions:
-            if entry := _annotation(item, id, region, report, bool(options.get("uncompressed"))):
-                annotations.add(entry)
+        entries = (_annotation(item, id, region, report, lists) for id, region in item.regions)
+        annotations.add(*filter(None, entries))
     for split, (images, annotations) in (spools or {"": (Spool(out), Spool(out))}).items():
         write_document(
             out / "annotations" / (f"instances_{split}.json" if split else "instances.json"),

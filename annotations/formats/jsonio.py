@@ -2,12 +2,13 @@
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, NoReturn
+from typing import IO, Any, NoReturn, TextIO
 
 import orjson
 
@@ -40,10 +41,16 @@ def refuse_constant(name: str) -> NoReturn:
 
 def dumps(value: Any) -> str:
     """Compact JSON. Numbers are finite: whatever comes in is checked."""
+    return encoded(value).decode()
+
+
+def encoded(value: Any) -> bytes:
+    """`dumps` in UTF-8."""
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value)
     except TypeError:  # whole numbers beyond 64 bits, keys that are no text
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
 
 
 class Checked:
@@ -148,27 +155,27 @@ class Spool:
     """JSON values waiting in a nameless file until the document around them is written."""
 
     def __init__(self, folder: Path) -> None:
-        self._file: IO[str] = TemporaryFile(  # noqa: SIM115 - pour() closes it
-            "w+", encoding="utf-8", newline="\n", dir=folder
-        )
+        self._file: IO[bytes] = TemporaryFile(dir=folder)  # noqa: SIM115 - pour() closes it
         self._empty = True
 
-    def add(self, value: Any) -> None:
-        self._file.write(("\n" if self._empty else ",\n") + dumps(value))
-        self._empty = False
+    def add(self, *values: Any) -> None:
+        if values:
+            start = b"\n" if self._empty else b",\n"
+            self._file.write(start + b",\n".join(map(encoded, values)))
+            self._empty = False
 
-    def pour(self, target: IO[str]) -> None:
+    def pour(self, target: TextIO) -> None:
         """Write what was added as a JSON list, and let go of the file."""
         self._file.seek(0)
         target.write("[")
-        while part := self._file.read(2**20):
-            target.write(part)
+        target.flush()
+        shutil.copyfileobj(self._file, target.buffer, 2**20)
         target.write("]" if self._empty else "\n]")
         self._file.close()
 
 
 @contextmanager
-def document(path: Path) -> Iterator[IO[str]]:
+def document(path: Path) -> Iterator[TextIO]:
     """A text file to write, its folder made; always UTF-8 and line feeds."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:

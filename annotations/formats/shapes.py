@@ -15,7 +15,7 @@ TOLERANCES = (0.0, 0.75, 1.5, 3.0, 6.0, 12.0, 24.0, 48.0)
 def simple_rings(geometry: Geometry) -> list[Ring] | None:
     """The rings of polygons without holes; None for a mask and for polygons with holes."""
     parts = geometry.polygons
-    if parts is None or any(len(rings) > 1 for rings in parts):
+    if parts is None or max(map(len, parts), default=0) > 1:
         return None
     return [rings[0] for rings in parts]
 

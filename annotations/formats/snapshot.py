@@ -212,22 +212,19 @@ def parse(line: str) -> tuple[str, ImageRecord]:
     # orjson rounds whole numbers beyond 64 bits, which attributes may hold.
     value = (json if '"attributes":' in line else orjson).loads(line)
     size = (value["height"], value["width"])
-    return value["sha256"], ImageRecord(
-        file_name=value["name"],
-        width=size[1],
-        height=size[0],
-        regions=tuple(
-            RegionRecord(
-                category_id=region["category"],
-                geometry=Geometry(size, region.get("polygons"), region.get("counts")),
-                id=region["id"],
-                is_crowd=region.get("crowd", False),
-                area=region["area"],
-                order=region["order"],
-                attributes=region.get("attributes", {}),
-                bbox=tuple(region["bbox"]),
-            )
-            for region in value["regions"]
-        ),
-        id=value["id"],
+    regions = tuple(
+        RegionRecord(
+            region["category"],
+            Geometry(size, region.get("polygons"), region.get("counts")),
+            region["id"],
+            region.get("crowd", False),
+            None,
+            region["area"],
+            region["order"],
+            region.get("attributes", {}),
+            tuple(region["bbox"]),
+        )
+        for region in value["regions"]
     )
+    record = ImageRecord(value["name"], size[1], size[0], regions, value["id"])
+    return value["sha256"], record
