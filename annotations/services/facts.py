@@ -1,14 +1,17 @@
 """Facts of quality, kept up to date: what is submitted or judged is measured soon afterwards.
 
 Whatever changes an annotation's state calls `due` in its transaction. That marks the annotation's
-row and, on commit, wakes a worker; a lost message is harmless, because `services.upkeep` looks too.
+row and wakes a worker within a second; a lost message is harmless, because `services.upkeep` looks
+too.
 A worker reads, measures outside any transaction, and writes if nothing changed meanwhile. Sums per
 day are made again from the facts of that person and day, so measuring twice changes nothing.
 """
 
 import logging
+import threading
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -48,6 +51,9 @@ COUNTED = (Status.SUBMITTED, Status.SENT_BACK, Status.APPROVED)
 """An annotation in one of these states was submitted and is not being made again."""
 
 LATE_SECONDS = 60
+WAKE_SECONDS = 1.0
+TOGETHER = 10
+"""So many annotations are measured in a transaction."""
 
 
 _GOLD = Prepared(lambda annotation: Gold.objects.filter(truth=annotation).values_list("image"))
@@ -66,7 +72,7 @@ def due(annotation: Annotation) -> None:
     )
     for (image,) in _GOLD(annotation.pk):
         due_again(Annotation.objects.filter(image=image).exclude(pk=annotation.pk))
-    transaction.on_commit(wake)
+    transaction.on_commit(wake_soon)
 
 
 def due_again(annotations: QuerySet[Annotation]) -> None:
@@ -74,6 +80,23 @@ def due_again(annotations: QuerySet[Annotation]) -> None:
     with transaction.atomic():
         for annotation in annotations.filter(status__in=COUNTED):
             due(annotation)
+
+
+_waking = threading.Lock()
+"""Held while a message is about to be sent."""
+
+
+def wake_soon() -> None:
+    """Wakes a worker in WAKE_SECONDS, once for all that becomes due until then."""
+    if _waking.acquire(blocking=False):
+        timer = threading.Timer(WAKE_SECONDS, _wake_now)
+        timer.daemon = True
+        timer.start()
+
+
+def _wake_now() -> None:
+    _waking.release()  # first, so that whatever becomes due from now on is told of again
+    wake()
 
 
 def wake() -> None:
@@ -88,41 +111,59 @@ def wake() -> None:
 
 def measure_due(at_most: int = 1000) -> int:
     """Measures what is due, the oldest first; returns how many annotations that were."""
-    done = 0
-    while done < at_most:
-        found = WorkFact.objects.filter(due__isnull=False).order_by("due")
-        pks = list(found.values_list("pk", flat=True)[:100])
-        for pk in pks:
-            measure(pk)
-        done += len(pks)
-        if len(pks) < 100:
-            break
-    return done
+    return _measure_all(WorkFact.objects.filter(due__isnull=False), at_most)
 
 
 def measure_late() -> None:
     """Measures what waits longer than a worker takes: a message was lost."""
     late = timezone.now() - timedelta(seconds=LATE_SECONDS)
-    for pk in WorkFact.objects.filter(due__lt=late).values_list("pk", flat=True)[:100]:
-        measure(pk)
+    _measure_all(WorkFact.objects.filter(due__lt=late), 100)
 
 
-def measure(annotation_id: int) -> None:
-    """Writes the facts of one annotation, of its image's pairs, and the sums of its day."""
-    fact = WorkFact.objects.filter(pk=annotation_id).first()
-    if fact is None or fact.due is None:
-        return
-    annotation = Annotation.objects.select_related("image", "project").get(pk=annotation_id)
+def _measure_all(rows: QuerySet[WorkFact], at_most: int) -> int:
+    done = 0
+    while done < at_most:
+        pks = list(rows.order_by("due").values_list("pk", flat=True)[:TOGETHER])
+        measure(*pks)
+        done += len(pks)
+        if len(pks) < TOGETHER:
+            break
+    return done
+
+
+def measure(*annotations: int) -> None:
+    """Writes the facts of these annotations, of their images' pairs, and the sums of their days.
+
+    So few at a time that a save waits for no longer than for another one.
+    """
+    rows = WorkFact.objects.filter(pk__in=annotations, due__isnull=False)
+    found = [_measured(fact) for fact in rows.select_related("annotation__image")]
+    for project in {one.fact.project_id for one in found}:
+        with transaction.atomic():
+            _lock(project)
+            mine = [one for one in found if one.fact.project_id == project]
+            now = dict(rows.filter(project=project).values_list("pk", "due"))
+            # What has another time changed again, what has none another worker was quicker with.
+            _sum_up({cell for one in mine if now.get(one.fact.pk) == one.fact.due
+                     for cell in _write(one)})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What was found about an annotation. `rows` None: it does not count now."""
+
+    fact: WorkFact
+    rows: list[RegionFact] | None
+    pairs: list[PairFact]
+    gold: bool
+
+
+def _measured(fact: WorkFact) -> _Measured:
+    annotation = fact.annotation
+    truth = _truth_of(annotation)
     counted = annotation.status in COUNTED and annotation.submitted_at is not None
-    rows = _region_facts(annotation) if counted else []
-    pairs = _pair_facts(annotation.image)
-    with transaction.atomic():
-        _lock(annotation.project_id)
-        if not WorkFact.objects.filter(pk=fact.pk, due=fact.due).exists():
-            return  # it changed again, or another worker was quicker
-        _write(fact, annotation, rows if counted else None)
-        PairFact.objects.filter(image=annotation.image_id).delete()
-        PairFact.objects.bulk_create(pairs)
+    rows = _region_facts(annotation, truth) if counted else None
+    return _Measured(fact, rows, _pair_facts(annotation.image), counted and truth is not None)
 
 
 def _lock(project: int) -> None:
@@ -130,24 +171,29 @@ def _lock(project: int) -> None:
     Project.objects.select_for_update(no_key=True).get(pk=project)
 
 
-def _write(fact: WorkFact, annotation: Annotation, rows: list[RegionFact] | None) -> None:
-    """`rows` None: the annotation does not count now."""
+def _write(found: _Measured) -> list[tuple[int, int, date]]:
+    """Writes what was found of an annotation; returns the cells whose sums changed."""
+    fact, rows = found.fact, found.rows
+    annotation = fact.annotation
     before = fact.day
-    fact.facts.all().delete()
+    if before:
+        fact.facts.all().delete()
     fact.batch_id = annotation.image.batch_id
     fact.day = None if rows is None else utc_day(annotation.submitted_at)
     fact.seconds = annotation.seconds_spent
     fact.regions = sum(row.region_id is not None for row in rows or ())
     fact.sent_back = annotation.reviews.filter(verdict=Review.Verdict.SEND_BACK).count()
     fact.approved = annotation.status == Status.APPROVED
-    fact.gold = bool(rows is not None and _truth_of(annotation))
+    fact.gold = found.gold
     fact.due = None
     fact.save()
     for row in rows or ():
         row.work = fact
     RegionFact.objects.bulk_create(rows or [], batch_size=500)
+    PairFact.objects.filter(image=annotation.image_id).delete()
+    PairFact.objects.bulk_create(found.pairs)
     days = {day for day in (before, fact.day) if day}
-    _sum_up((annotation.project_id, annotation.annotator_id, day) for day in days)
+    return [(annotation.project_id, annotation.annotator_id, day) for day in days]
 
 
 def utc_day(at: datetime | None) -> date:
@@ -263,28 +309,26 @@ def measure_project(project: Project) -> int:
     rows = Annotation.objects.filter(project=project, status__in=COUNTED)
     due_again(rows)
     mine = WorkFact.objects.filter(project=project, due__isnull=False)
-    pks = list(mine.values_list("pk", flat=True))
-    for pk in pks:
-        measure(pk)
+    count = _measure_all(mine, mine.count())
     sum_up_project(project)
-    return len(pks)
+    return count
 
 
 # --- one annotation -------------------------------------------------------------------------------
 
 
-def _region_facts(annotation: Annotation) -> list[RegionFact]:
+def _region_facts(annotation: Annotation, truth: Annotation | None) -> list[RegionFact]:
     """What is true of the annotation's regions, of the proposals it left out, of what it missed."""
     regions = list(annotation.regions.filter(deleted_at=None).order_by("order", "id"))
-    shapes = {region.pk: shape_of(region, annotation.image) for region in regions}
     taken = Region.objects.filter(annotation=annotation, proposal__isnull=False)
     used = dict(taken.values_list("proposal_id", "deleted_at"))
-    proposals = {
-        proposal.pk: proposal
-        for proposal in Proposal.objects.filter(
-            Q(pk__in=used) | Q(prediction__in=_offered(annotation))
-        ).select_related("prediction")
-    }
+    offered = _offered(annotation)
+    wanted = Proposal.objects.filter(Q(pk__in=used) | Q(prediction__in=offered))
+    rows = wanted.select_related("prediction") if used or offered else ()
+    proposals = {proposal.pk: proposal for proposal in rows}
+    shapes = {}
+    if used or truth:
+        shapes = {region.pk: shape_of(region, annotation.image) for region in regions}
     seconds = dict(
         RegionRevision.objects.filter(region__annotation=annotation)
         .order_by()
@@ -292,13 +336,15 @@ def _region_facts(annotation: Annotation) -> list[RegionFact]:
         .annotate(Sum("seconds"))
     )
     made = {
-        region.pk: _region_fact(annotation, region, shapes[region.pk], proposals)
+        region.pk: _region_fact(annotation, region, shapes.get(region.pk), proposals)
         for region in regions
     }
     for pk, fact in made.items():
         fact.seconds = seconds.get(pk, 0.0)
-    left_out = _left_out(annotation, proposals, {r.proposal_id for r in regions}, set(used))
-    missed = _against_truth(annotation, made, shapes)
+    left_out: list[RegionFact] = []
+    if proposals:
+        left_out = _left_out(annotation, proposals, {r.proposal_id for r in regions}, set(used))
+    missed = _against_truth(annotation, truth, made, shapes) if truth else []
     return [*made.values(), *left_out, *missed]
 
 
@@ -312,13 +358,13 @@ def _offered(annotation: Annotation) -> list[int]:
 
 
 def _region_fact(
-    annotation: Annotation, region: Region, shape: Shape, proposals: dict[int, Proposal]
+    annotation: Annotation, region: Region, shape: Shape | None, proposals: dict[int, Proposal]
 ) -> RegionFact:
     fact = RegionFact(
         region=region, category_id=region.category_id, area=region.area, origin=Origin.DRAWN
     )
     proposal = proposals.get(region.proposal_id or 0)
-    if proposal is None:
+    if proposal is None or shape is None:
         return fact
     size = (annotation.image.height, annotation.image.width)
     change = matching.overlap(shape_of(proposal, annotation.image), shape, size)
@@ -366,12 +412,12 @@ def _truth_of(annotation: Annotation) -> Annotation | None:
 
 
 def _against_truth(
-    annotation: Annotation, made: dict[int, RegionFact], shapes: dict[int, Shape]
+    annotation: Annotation,
+    truth: Annotation,
+    made: dict[int, RegionFact],
+    shapes: dict[int, Shape],
 ) -> list[RegionFact]:
     """Scores the facts against the image's truth, and returns those of what was missed."""
-    truth = _truth_of(annotation)
-    if truth is None:
-        return []
     size = (annotation.image.height, annotation.image.width)
     wanted = shapes_of(truth)
     keys, given = list(made), list(shapes.values())

@@ -1,5 +1,7 @@
 """What is measured of submitted work, and that the sums follow every change."""
 
+import queue
+
 import pytest
 from django.db.models import Sum
 from django.utils import timezone
@@ -191,9 +193,9 @@ def test_a_write_in_the_middle_of_measuring_is_not_overwritten(teammate, field, 
     annotation = draw(teammate, field(), [A], measure=False)
     original = facts._region_facts
 
-    def meanwhile(one):
+    def meanwhile(one, truth):
         facts.due(one)
-        return original(one)
+        return original(one, truth)
 
     monkeypatch.setattr(facts, "_region_facts", meanwhile)
     facts.measure(annotation.pk)
@@ -201,3 +203,28 @@ def test_a_write_in_the_middle_of_measuring_is_not_overwritten(teammate, field, 
     assert fact.due is not None
     assert fact.day is None
     assert Image.objects.exists()
+
+
+def test_several_are_measured_at_once_as_one_by_one(teammate, owner, field, monkeypatch):
+    for person in (teammate, owner):
+        for box in (A, B):
+            draw(person, field(), [box], measure=False)
+    assert facts.measure_due() == 4
+    rows = list(WorkDay.objects.order_by("annotator").values())
+    assert [row["annotations"] for row in rows] == [2, 2]
+    monkeypatch.setattr(facts, "TOGETHER", 1)
+    facts.due_again(Annotation.objects.all())
+    assert facts.measure_due() == 4
+    again = list(WorkDay.objects.order_by("annotator").values())
+    assert [row | {"id": 0} for row in again] == [row | {"id": 0} for row in rows]
+
+
+def test_one_message_tells_of_all_that_becomes_due_within_a_second(monkeypatch):
+    told = queue.Queue()
+    monkeypatch.setattr(facts, "WAKE_SECONDS", 0.05)
+    monkeypatch.setattr(facts, "wake", lambda: told.put(1))
+    for _ in range(2):
+        for _ in range(3):
+            facts.wake_soon()
+        told.get(timeout=10)
+        assert told.empty()
