@@ -38,6 +38,8 @@ from annotations.services.releases import lock
 SOURCE = "import"
 MODEL = "import"
 """The model's name of predictions that were imported."""
+IMAGES_AT_ONCE = 2000
+"""Whose status is written together."""
 
 
 Row = tuple[
@@ -150,6 +152,7 @@ class Rows:
         self.totals = Totals(report=report)
         self.now = timezone.now()
         self.images: set[int] = set()
+        self.approved: list[int] = []
         self.categories = self._categories(dataset.categories)
         in_project = Region.objects.filter(annotation__project=project)
         self.region_ids = set(
@@ -216,6 +219,12 @@ class Rows:
             self._add_predictions(entries)
         else:
             self._add_ground_truth(entries)
+
+    def end(self) -> None:
+        """After the last batch."""
+        for start in range(0, len(self.approved), IMAGES_AT_ONCE):
+            images = Image.objects.filter(pk__in=self.approved[start : start + IMAGES_AT_ONCE])
+            work.recount(images, status=Image.Status.APPROVED)
 
     def _number(self, entries: list[Entry]) -> None:
         """Keep the images' ids where they have none yet and the id is free."""
@@ -306,9 +315,7 @@ class Rows:
             polygons=None,
             counts=None,
         )
-        of_images = Image.objects.filter(pk__in=fresh)
-        of_images.update(status=Image.Status.APPROVED)
-        work.recount(of_images)
+        self.approved += fresh
         self.totals.regions += sum(map(len, fresh.values()))
 
     def _keep_id(self, id: int | None) -> int | None:

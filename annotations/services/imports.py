@@ -36,7 +36,7 @@ IMAGE_FOLDERS = ("images", "JPEGImages", "leftImg8bit")
 MASK_FORMATS = ("semantic_png", "instance_png", "coco_panoptic", "cityscapes", "voc")
 """Formats whose other pictures are masks."""
 SMALL_BYTES = 20 * 2**20
-AT_ONCE = 200
+AT_ONCE = 400
 """Images whose rows are written together."""
 Progress = Callable[[int, int], None]
 
@@ -212,6 +212,7 @@ def import_dataset(
             spooled = _load(spool)
             while batch := list(islice(spooled, AT_ONCE)):
                 rows.add(list(_entries(project, batch, placed)))
+            rows.end()
             rows.totals.images = count
             return ended(rows.totals)
 

@@ -35,9 +35,12 @@ LABEL, REVIEW = Lease.Purpose.LABEL, Lease.Purpose.REVIEW
 
 
 # --- places -----------------------------------------------------------------------------------
-def recount(images: QuerySet[Image]) -> int:
-    """Writes `has_place` of these images anew, in one UPDATE. On gold ones is a place for all."""
-    return images.update(**_places())
+def recount(images: QuerySet[Image], **values: Any) -> int:
+    """Writes `has_place` of these images anew, in one UPDATE. On gold ones is a place for all.
+
+    values: of other fields, which are written as well.
+    """
+    return images.update(**_places(), **values)
 
 
 def _places() -> dict[str, Any]:

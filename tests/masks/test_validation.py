@@ -12,6 +12,8 @@ from annotations.masks import polygons, rle
 from annotations.masks.validation import (
     MAX_POINTS_PER_RING,
     GeometryError,
+    surely_valid,
+    surely_valid_masks,
     validate_geometry,
     validate_mask,
     validate_polygons,
@@ -233,3 +235,40 @@ def test_a_geometry_is_one_of_the_two():
     assert caught.value.field == "regions[3].mask.size"
     assert validate_geometry(Geometry(SIZE, counts=GOOD), SIZE).counts == GOOD
     assert validate_geometry(Geometry(SIZE, polygons=[[SQUARE]]), SIZE).polygons == [[SQUARE]]
+
+
+# Counts with an empty run, one in more characters than it must be, without a pixel, and of texts
+# that are only together what a mask is.
+ODD = [
+    rle.from_runs([100, 50, 0, 0, 1850]),
+    rle.from_runs([0, 50, 1950]),
+    GOOD[:-1] + chr(ord(GOOD[-1]) | 32) + "0",
+    rle.empty(SIZE),
+    GOOD[:-1],
+    GOOD[-1:],
+    "",
+    "é",
+    number(2**33) + number(1) + number(2000 - 1 - 2**33),
+]
+
+
+@given(
+    st.lists(st.sampled_from(ODD) | masks.map(rle.encode) | st.just(GOOD), min_size=1, max_size=4),
+    st.sampled_from([[40, 50], [40, 50.0], [50, 40], (40, 50), None]),
+)
+def test_masks_that_are_surely_valid_stay_what_they_are(texts, size):
+    given = [{"counts": text, "size": size} for text in texts]
+    if surely_valid_masks(given, [SIZE] * len(texts)):
+        assert [validate_mask(text, size, SIZE) for text in texts] == texts
+    assert surely_valid_masks([{"counts": GOOD, "size": [40, 50]}] * 3, [SIZE] * 3)
+
+
+@given(
+    st.lists(st.tuples(rings, st.sampled_from([SIZE, (9, 9), (400, 3)])), min_size=1, max_size=4)
+)
+def test_rings_that_are_surely_valid_pass(pairs):
+    if surely_valid(*zip(*pairs, strict=True)):
+        for ring, size in pairs:
+            validate_polygons([[ring]], size)
+    assert surely_valid([SQUARE, SQUARE], [SIZE, (30, 30)])
+    assert not surely_valid([SQUARE, SQUARE], [SIZE, (30, 5)])
