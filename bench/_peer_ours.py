@@ -209,7 +209,7 @@ class Ours(Side):
         def do(http: Http) -> bytes:
             job = self._ask(http, "POST", f"projects/{self.projects[kind]}/exports", values)
             while job["state"] in ("queued", "running"):
-                time.sleep(0.02)
+                time.sleep(0.05)
                 job = self._ask(http, "GET", f"jobs/{job['id']}")
             expect("state of the export", job["state"], "done")
             return http.ask("GET", f"/api/jobs/{job['id']}/download")

@@ -1,6 +1,7 @@
 """Reading jobs and their items."""
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from annotations.access import find, require
 from annotations.models import Job, JobItem, Project
@@ -28,8 +29,9 @@ def get_job(user, pk: int) -> Job:
 
 def with_failed(rows: JobQuerySet) -> JobQuerySet:
     """Each with the number of its items that failed, as `failed_items`."""
-    failed = Count("items", filter=Q(items__state=Job.State.FAILED), distinct=True)
-    return rows.select_related("created_by").annotate(failed_items=failed)
+    failed = JobItem.objects.filter(job=OuterRef("pk"), state=Job.State.FAILED).order_by()
+    number = Subquery(failed.values("job").annotate(number=Count("pk")).values("number"))
+    return rows.select_related("created_by").annotate(failed_items=Coalesce(number, 0))
 
 
 def list_items(job: Job, *, state: str = "") -> QuerySet[JobItem]:

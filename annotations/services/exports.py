@@ -195,6 +195,9 @@ def pack(folder: Path, target: Path) -> tuple[int, str]:
             info.external_attr = 0o100644 << 16
             packed = path.suffix.lower() in _PACKED
             info.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
+            # Public as compress_level from Python 3.13 on. A tenth larger than at 6, in a fifth of
+            # the time.
+            info._compresslevel = 2  # type: ignore[attr-defined]
             info.file_size = path.stat().st_size  # so that zipfile knows when 64 bits are needed
             with path.open("rb") as source, archive.open(info, "w") as out:
                 while chunk := source.read(files.CHUNK):

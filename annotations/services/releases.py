@@ -14,8 +14,8 @@ from itertools import islice
 from typing import Any
 
 from django.core.files.storage import default_storage
-from django.db import transaction
-from django.db.models import Max, Model, QuerySet
+from django.db import connection, transaction
+from django.db.models import Max, QuerySet
 
 from annotations.access import require
 from annotations.errors import Conflict, ServiceError
@@ -207,19 +207,31 @@ def _number(project: Project, everything: QuerySet[Any], rows: list[Any]) -> Non
     """Ids after the greatest that was ever given; a row that got one meanwhile keeps it."""
     with transaction.atomic():
         lock(project)
-        model: type[Model] = everything.model
         given = dict(
             everything.filter(pk__in=[row.pk for row in rows]).values_list("pk", "export_id")
         )
         last = everything.aggregate(last=Max("export_id"))["last"] or 0
-        new = []
+        new: list[tuple[int, int]] = []
         for row in rows:
             row.export_id = given.get(row.pk)
             if row.export_id is None:
                 last += 1
                 row.export_id = last
-                new.append(row)
-        model._default_manager.bulk_update(new, ["export_id"], batch_size=500)
+                new.append((row.pk, last))
+        for start in range(0, len(new), AT_ONCE):
+            _write_ids(everything.model._meta.db_table, new[start : start + AT_ONCE])
+
+
+def _write_ids(table: str, pairs: list[tuple[int, int]]) -> None:
+    """Each row's primary key and id in exports; a CASE for each row, as Django writes, is slow."""
+    name = connection.ops.quote_name(table)
+    values = ", ".join(["(%s, %s)"] * len(pairs))
+    with connection.cursor() as cursor:
+        cursor.execute(  # the values are parameters
+            f"UPDATE {name} SET export_id = given.column2 "  # noqa: S608
+            f"FROM (VALUES {values}) AS given WHERE {name}.id = given.column1",
+            [number for pair in pairs for number in pair],
+        )
 
 
 def lock(project: Project) -> None:
