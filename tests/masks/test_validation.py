@@ -242,7 +242,7 @@ def test_a_geometry_is_one_of_the_two():
 ODD = [
     rle.from_runs([100, 50, 0, 0, 1850]),
     rle.from_runs([0, 50, 1950]),
-    GOOD[:-1] + chr(ord(GOOD[-1]) | 32) + "0",
+    GOOD[:-1] + chr(ord(GOOD[-1]) + 32) + "0O"[(ord(GOOD[-1]) - 48) // 16],
     rle.empty(SIZE),
     GOOD[:-1],
     GOOD[-1:],
@@ -271,4 +271,6 @@ def test_rings_that_are_surely_valid_pass(pairs):
         for ring, size in pairs:
             validate_polygons([[ring]], size)
     assert surely_valid([SQUARE, SQUARE], [SIZE, (30, 30)])
-    assert not surely_valid([SQUARE, SQUARE], [SIZE, (30, 5)])
+    outside = [10, 1, 15, 1, 15, 6]
+    assert surely_valid([SQUARE, outside], [SIZE, SIZE])
+    assert not surely_valid([SQUARE, outside], [SIZE, (9, 9)])
