@@ -20,6 +20,19 @@ import django
 from tests import templates
 from tests.servers import MIGRATED, Postgres, running
 
+FILL = [
+    """INSERT INTO annotations_storedfile (id, sha256, original, number, reference, original_type,
+        upright, upright_type, thumbnail, "values", levels, width, height, bytes, created_at)
+    WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {number})
+    SELECT n, {sha256}, '', 0, '', '', '', '', '', '', 0, 8, 8, 1, CURRENT_TIMESTAMP
+    FROM s""",
+    """INSERT INTO annotations_image (id, uuid, project_id, file_id, name, width, height, status,
+        priority, reason, batch_id, has_place, created_at)
+    WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {number})
+    SELECT n, {uuid}, {project}, n, 'i', 8, 8, 'new', n % 7, '', {first} + n % 3,
+        n % 2 = 0, CURRENT_TIMESTAMP FROM s""",
+]
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -42,26 +55,23 @@ def main() -> None:
 def measure(number: int, pulls: int) -> None:
     from django.db import connection
 
-    from annotations.models import Batch, Image, StoredFile, User
+    from annotations.models import Batch, User
     from annotations.services import projects, reviews, work
 
     owner = User.objects.create(username="owner")
     project = projects.create_project(owner, name="Large", kind="instance")
     batches = [Batch.objects.create(project=project, name=str(n), order=n) for n in range(3)]
-    step = min(20_000, number)
-    for first in range(0, number, step):
-        files = StoredFile.objects.bulk_create(
-            StoredFile(sha256=f"{n:064}", width=8, height=8, bytes=1)
-            for n in range(first, first + step)
-        )
-        Image.objects.bulk_create(
-            Image(
-                project=project, file=file, name="i", width=8, height=8, priority=n % 7,
-                batch=batches[n % 3], has_place=n % 2 == 0,
-            )
-            for n, file in enumerate(files, first)
-        )  # fmt: skip
+    postgres = connection.vendor == "postgresql"
+    words = {
+        "project": project.pk,
+        "number": number,
+        "first": batches[0].pk,
+        "sha256": "lpad(n::text, 64, '0')" if postgres else "printf('%064d', n)",
+        "uuid": "gen_random_uuid()" if postgres else "lower(hex(randomblob(16)))",
+    }
     with connection.cursor() as cursor:
+        for statement in FILL:
+            cursor.execute(statement.format(**words))
         cursor.execute("ANALYZE")
     seconds, computing = [], []
     for turn in range(pulls):
