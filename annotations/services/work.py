@@ -177,19 +177,21 @@ def _hold(user, project: Project, image_id: int, until: datetime | None = None) 
     lease = mine.first()
     until = until or _until(project)
     if lease is None:
-        values = {"purpose": LABEL, "state": State.ACTIVE, "until": until}
-        try:
-            with transaction.atomic():
-                lease = Lease.objects.create(
-                    project=project, image_id=image_id, user=user, **values
-                )
-        except IntegrityError:  # another tab of the same person was quicker
-            lease = mine.get()
+        lease = _make_lease(user, project, image_id, until)
     else:
         lease.until = until
         lease.save(update_fields=["until"])
     _keep_places(image_id)
     return lease
+
+
+def _make_lease(user, project: Project, image_id: int, until: datetime) -> Lease:
+    values = {"image_id": image_id, "user": user, "purpose": LABEL, "state": State.ACTIVE}
+    try:
+        with transaction.atomic():
+            return Lease.objects.create(project=project, until=until, **values)
+    except IntegrityError:  # another tab of the same person was quicker
+        return Lease.objects.get(**values)
 
 
 def _pull_review(user, project: Project, after: int | None) -> Lease | None:
@@ -221,7 +223,11 @@ def take(user, project: Project, image: Image) -> None:
             "In this project the queue says who labels which image.",
             hint="Ask for the next image.",
         )
-    _hold(user, project, image.pk)
+    if held is None:
+        _make_lease(user, project, image.pk, _until(project))
+        _keep_places(image.pk)
+    else:
+        _hold(user, project, image.pk)
 
 
 def keep(annotation: Annotation) -> None:
