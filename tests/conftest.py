@@ -31,6 +31,9 @@ from annotations.models import (
     User,
 )
 from tests import templates
+from tests.servers import object_store
+
+__all__ = ["object_store"]
 
 _numbers = itertools.count(1)
 COLORS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442"]

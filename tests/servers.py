@@ -1,4 +1,4 @@
-"""Throw-away PostgreSQL and Redis servers on free ports of 127.0.0.1, for tests.
+"""Throw-away PostgreSQL, Redis and S3 servers on free ports of 127.0.0.1, for tests.
 
 As fixtures: `from tests.servers import postgres_url, redis_url` in a conftest. Around a command:
 
@@ -21,8 +21,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import quote
 
+import boto3
 import psycopg2
 import pytest
 import redis
@@ -192,6 +194,42 @@ class Redis(Server):
             return client.ping()
 
 
+class ObjectStore(Server):
+    """S3 over HTTP (rclone, from PyPI) with checked signatures; a bucket is a folder of `files`."""
+
+    key, secret = "labeler", "a secret/with+signs"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files = self.folder / "files"
+        self.files.mkdir()
+        self.host = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.host}"
+
+    def storage_url(self, bucket: str) -> str:
+        return f"s3://{self.key}:{quote(self.secret, safe='')}@{self.host}/{bucket}?tls=0"
+
+    def client(self, **options: Any) -> Any:
+        """boto3's client with this server's keys."""
+        options = {"aws_access_key_id": self.key, "aws_secret_access_key": self.secret} | options
+        return boto3.client("s3", endpoint_url=self.url, region_name="us-east-1", **options)
+
+    def names(self, bucket: str) -> set[str]:
+        """The keys of a bucket's objects."""
+        pages = self.client().get_paginator("list_objects_v2").paginate(Bucket=bucket)
+        return {one["Key"] for page in pages for one in page.get("Contents", [])}
+
+    def command(self) -> list[str]:
+        return [
+            *[str(Path(sys.executable).with_name("rclone")), "--config", "", "serve", "s3"],
+            *["--addr", self.host, "--auth-key", f"{self.key},{self.secret}"],
+            str(self.files),
+        ]
+
+    def ready(self) -> object:
+        return self.client().list_buckets()
+
+
 def missing() -> list[str]:
     """The server programs that are not installed."""
     return [name for name in ("initdb", "postgres", "redis-server") if not find_program(name)]
@@ -208,6 +246,12 @@ def running(kind: type[AnyServer]) -> Iterator[AnyServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    with running(ObjectStore) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

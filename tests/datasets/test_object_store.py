@@ -2,12 +2,11 @@
 
 import io
 import json
+import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from annotations.models import Image, StoredFile
 from annotations.services import exports, imports, ingest, jobs
@@ -16,21 +15,13 @@ from tests.ingest import samples
 
 
 @pytest.fixture
-def bucket(settings, monkeypatch) -> Iterator[Callable[[], set[str]]]:
+def bucket(settings, object_store) -> Callable[[], set[str]]:
     """The names in a bucket that is the default storage."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    store = _storage(f"s3://key:secret@{host}:{port}/labeler?tls=0")
+    name = f"labels-{uuid.uuid4()}"
+    object_store.client().create_bucket(Bucket=name)
+    store = _storage(object_store.storage_url(name))
     settings.STORAGES = {**settings.STORAGES, "default": store}
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
-    client = boto3.client("s3", endpoint_url=f"http://{host}:{port}", **keys)
-    client.create_bucket(Bucket="labeler")
-    yield lambda: {
-        one["Key"] for one in client.list_objects_v2(Bucket="labeler").get("Contents", [])
-    }
-    server.stop()
+    return lambda: object_store.names(name)
 
 
 def test_images_imports_and_exports(bucket, project, manager, client_of, coco, monkeypatch):

@@ -85,28 +85,29 @@ def test_deleting_the_image_leaves_the_file(added, folder, manager, state):
     assert state()[3] == []
 
 
-def test_a_bucket_is_read_where_it_is(project, manager, monkeypatch):
-    boto3 = pytest.importorskip("boto3")
-    moto = pytest.importorskip("moto")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+def test_a_bucket_is_read_where_it_is(project, manager, monkeypatch, object_store):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", object_store.key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", object_store.secret)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", object_store.url)
     references._bucket.cache_clear()
-    with moto.mock_aws():
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="pictures")
-        client.put_object(Bucket="pictures", Key="set/one/a.png", Body=samples.png(1))
-        client.put_object(Bucket="pictures", Key="other/b.png", Body=samples.png(2))
-        call_command("import_images", "s3://pictures/set", "--reference", "--project", project.name)
-        image = Image.objects.get()
-        assert image.name == "one/a.png"
-        assert image.file.reference == "s3://pictures/set/one/a.png"
-        assert not default_storage.exists(image.file.original)
-        assert raster(image).shape == (30, 40, 3)
-        client.delete_object(Bucket="pictures", Key="set/one/a.png")
-        with pytest.raises(ServiceError) as refused:
-            raster(image)
-        assert refused.value.code == "reference_missing"
+    client = object_store.client()
+    client.create_bucket(Bucket="pictures")
+    client.put_object(Bucket="pictures", Key="set/one/a.png", Body=samples.png(1))
+    client.put_object(Bucket="pictures", Key="other/b.png", Body=samples.png(2))
+    call_command("import_images", "s3://pictures/set", "--reference", "--project", project.name)
+    image = Image.objects.get()
+    assert image.name == "one/a.png"
+    assert image.file.reference == "s3://pictures/set/one/a.png"
+    assert not default_storage.exists(image.file.original)
+    assert raster(image).shape == (30, 40, 3)
+    client.put_object(Bucket="pictures", Key="set/one/a.png", Body=samples.png(3))
+    with pytest.raises(ServiceError) as refused:
+        raster(image)
+    assert refused.value.code == "reference_changed"
+    client.delete_object(Bucket="pictures", Key="set/one/a.png")
+    with pytest.raises(ServiceError) as refused:
+        raster(image)
+    assert refused.value.code == "reference_missing"
     references._bucket.cache_clear()
 
 

@@ -1,40 +1,24 @@
-"""Files in an S3-compatible store, over HTTP. moto's server stands in for MinIO here."""
+"""Files in an S3-compatible store, over HTTP, with an object store that checks signatures."""
 
+import io
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
-from urllib.parse import quote
 
-import boto3
 import pytest
-import requests
+from botocore.exceptions import ClientError
+from PIL import Image
 
 from tests.live import ROOT, LiveApp, picture
-from tests.servers import free_port, wait_until
+from tests.servers import ObjectStore
 
-KEY, SECRET, BUCKET = "labeler", "a secret/with+signs", "labels"
-
-
-@pytest.fixture(scope="module")
-def s3_url() -> Iterator[str]:
-    port = free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        wait_until(lambda: requests.get(f"http://127.0.0.1:{port}", timeout=2), "moto")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.kill()
-        server.wait(timeout=10)
+BUCKET = "labels"
 
 
 @pytest.fixture(scope="module")
-def app(s3_url) -> Iterator[LiveApp]:
-    host = s3_url.removeprefix("http://")
-    app = LiveApp(STORAGE_URL=f"s3://{KEY}:{quote(SECRET, safe='')}@{host}/{BUCKET}?tls=0")
+def app(object_store: ObjectStore) -> Iterator[LiveApp]:
+    app = LiveApp(STORAGE_URL=object_store.storage_url(BUCKET))
     try:
         for _ in range(2):  # it is there already the second time
             make_bucket = [sys.executable, "deploy/make_bucket.py"]
@@ -46,28 +30,24 @@ def app(s3_url) -> Iterator[LiveApp]:
         app.stop()
 
 
-@pytest.fixture
-def bucket(s3_url):
-    store = boto3.resource(
-        "s3",
-        endpoint_url=s3_url,
-        aws_access_key_id=KEY,
-        aws_secret_access_key=SECRET,
-        region_name="us-east-1",
-    )
-    return store.Bucket(BUCKET)
+def test_the_store_asks_who_wants_something(app, object_store):
+    object_store.client().put_object(Bucket=BUCKET, Key="mine", Body=b"x")
+    stranger = object_store.client(aws_secret_access_key="a guess")
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        stranger.get_object(Bucket=BUCKET, Key="mine")
+    object_store.client().delete_object(Bucket=BUCKET, Key="mine")
 
 
-def test_images_go_to_the_store_and_come_back(app, bucket):
+def test_images_go_to_the_store_and_come_back(app, object_store):
     owner = app.api("owner")
     data = picture()
     [image] = owner.upload(owner.project()["id"], {"one.png": data})
     assert owner.call("GET", f"images/{image['id']}/original").content == data
     thumbnail = owner.call("GET", f"images/{image['id']}/thumbnail")
     assert thumbnail.headers["Content-Type"] == "image/jpeg"
-    stored = {entry.key: entry.get()["Body"].read() for entry in bucket.objects.all()}
-    assert data in stored.values()
-    assert thumbnail.content in stored.values()
+    stored = [path.read_bytes() for path in object_store.files.rglob("*") if path.is_file()]
+    assert data in stored
+    assert thumbnail.content in stored
     assert not list((app.data / "media").rglob("*.*"))
 
 
@@ -78,10 +58,31 @@ def test_an_outsider_gets_no_bytes(app):
         assert app.api("stranger").call("GET", f"images/{image['id']}/{name}").status_code == 404
 
 
-def test_deleting_an_image_deletes_its_files(app, bucket):
+def test_deleting_an_image_deletes_its_files(app, object_store):
     owner = app.api("owner")
-    before = {entry.key for entry in bucket.objects.all()}
+    before = object_store.names(BUCKET)
     [image] = owner.upload(owner.project()["id"], {"three.png": picture(seed=3)})
-    assert {entry.key for entry in bucket.objects.all()} > before
+    assert object_store.names(BUCKET) > before
     owner.delete(f"images/{image['id']}")
-    assert {entry.key for entry in bucket.objects.all()} == before
+    assert object_store.names(BUCKET) == before
+
+
+def test_an_export_of_a_worker_is_downloaded_from_the_store(app, object_store):
+    app.start_worker("io")
+    owner = app.api("owner")
+    project = owner.project()["id"]
+    noise = io.BytesIO()
+    Image.effect_noise((3200, 3200), 80).save(noise, "PNG", compress_level=1)
+    data = noise.getvalue()
+    assert len(data) > 2**23  # it takes more than one part to store
+    [image] = owner.upload(project, {"four.png": data})
+    work = owner.annotation(image["id"])
+    owner.post(f"annotations/{work['id']}/submit", {"revision": work["revision"]})
+    body = {"format": "coco", "status": "all", "images": True}
+    job = owner.wait_for_job(owner.post(f"projects/{project}/exports", body)["id"])
+    assert job["state"] == "done", job
+    reply = owner.call("GET", f"jobs/{job['id']}/download").content
+    with zipfile.ZipFile(io.BytesIO(reply)) as archive:
+        assert archive.read("images/four.png") == data
+    stored = [path.read_bytes() for path in (object_store.files / BUCKET).rglob("*.zip")]
+    assert stored == [reply]
