@@ -10,7 +10,6 @@ lost. Pictures that are no JPEGs are made such (quality 95): readers of VOC know
 without a split are in train. Source: Everingham et al., VOC2012 development kit.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -277,8 +276,9 @@ def _objects(path: Path, stem: str, classes: npt.NDArray, size: rle.Size) -> lis
         box = rle.bbox(counts, size)
         x, y, width, height = box
         inner = classes[y : y + height, x : x + width][rle.crop(counts, size, box)]
-        found = Counter(inner[(inner != 0) & (inner != IGNORE)].tolist())
+        there = np.flatnonzero(np.bincount(inner)).tolist()
+        found = [category for category in there if category not in (0, IGNORE)]
         if len(found) != 1:
             raise DatasetError(f"The object {value} has no class, or more than one.", pointer)
-        regions.append((next(iter(found)), counts))
+        regions.append((found[0], counts))
     return regions
