@@ -1,5 +1,7 @@
 """What waits for review."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -20,8 +22,8 @@ PER_PAGE = 50
 @read
 def review(request: HttpRequest, project_id: int) -> HttpResponse:
     """What comes first in the queue; `?after=` goes on behind that annotation."""
-    context = project_context(request, project_id, "pages:review", Role.REVIEWER)
-    project, user = context["project"], person(request)
+    user = person(request)
+    project = get_project(user, project_id)
     rows = previews.with_region_count(review_queue(user, project))
     after = request.GET.get("after", "")
     if after.isdecimal() and len(after) < 19:
@@ -29,14 +31,14 @@ def review(request: HttpRequest, project_id: int) -> HttpResponse:
         rows = queue_after(rows, project, find(submitted, user, pk=int(after)))
     found = list(rows[: PER_PAGE + 1])
     more = len(found) > PER_PAGE
-    context |= {
+    context: dict[str, Any] = {
         "annotations": found[:PER_PAGE],
         "next_url": f"{request.path}?after={found[PER_PAGE - 1].pk}" if more else "",
     }
     if is_partial(request):
         return render(request, "annotations/_review_rows.html", context)
-    context["unsampled"] = unsampled(project)
-    context["many"] = MANY
+    context |= project_context(request, project_id, "pages:review", Role.REVIEWER, project)
+    context |= {"unsampled": unsampled(project), "many": MANY}
     return render(request, "annotations/review.html", context)
 
 
