@@ -111,13 +111,13 @@ export const api = {
       }),
     ),
 
-  /** The own annotation of an image, made if there is none. */
-  ownAnnotation: (id: number) =>
-    ask(client.POST("/api/images/{id}/annotations", { params: { path: { id } } })),
-
+  /** Submits the own annotation of an image at that revision; an empty one is made first. */
   submit: (id: number, revision: number) =>
     ask(
-      client.POST("/api/annotations/{id}/submit", { params: { path: { id } }, body: { revision } }),
+      client.POST("/api/images/{id}/patches", {
+        params: { path: { id } },
+        body: { writes: [], seconds: 0, submit: crypto.randomUUID(), revision },
+      }),
     ),
 
   verdict: (id: number, verdict: Verdict, revision: number, comment: string) =>

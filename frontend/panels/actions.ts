@@ -308,12 +308,13 @@ export function submit(editor: Editor): Promise<void> {
       editor.view.select();
       return fillIn(editor);
     }
-    const saved = await editor.saving.settle(editor.workspace.value?.image.id ?? 0);
-    if (!saved) {
+    const image = editor.workspace.value?.image.id ?? 0;
+    const revision = await editor.saving.settle();
+    if (revision === null) {
       toast(`${name} is not submitted: not everything is saved yet.`, "error");
       return;
     }
-    await api.submit(saved.annotation, saved.revision);
+    await api.submit(image, revision);
     toast(`Submitted: ${name}`);
     await goToNext(editor);
   });
@@ -330,12 +331,12 @@ export function review(
     let { revision } = annotation;
     if (annotation.fixing) {
       editor.cancelGesture();
-      const saved = await editor.saving.settle(image.id);
-      if (!saved) {
+      const saved = await editor.saving.settle();
+      if (saved === null) {
         toast(`${image.name} is not judged: not everything is saved yet.`, "error");
         return;
       }
-      revision = saved.revision;
+      revision = saved;
     }
     await api.verdict(annotation.id, verdict, revision, comment);
     if (verdict === "reopen") {

@@ -13,11 +13,6 @@ import { ActiveTime } from "./activity";
 /** Up to that many regions are decoded faster here than by asking the worker. */
 const FEW_REGIONS = 8;
 
-export interface Settled {
-  readonly annotation: number;
-  readonly revision: number;
-}
-
 /** Where the open document's changes go, and how far they have got. */
 export class Saving {
   /** Null while nothing is open that could be changed. */
@@ -153,14 +148,9 @@ export class Saving {
   }
 
   /** Saves all that waits, and says which revision that is; null when something still waits. */
-  async settle(image: number): Promise<Settled | null> {
+  async settle(): Promise<number | null> {
     const state = await this.flush();
-    if (state?.status !== "saved") return null;
-    if (state.annotation !== null) {
-      return { annotation: state.annotation, revision: state.revision };
-    }
-    const made = await api.ownAnnotation(image);
-    return { annotation: made.id, revision: made.revision };
+    return state?.status === "saved" ? state.revision : null;
   }
 
   retry(): void {
