@@ -8,6 +8,8 @@ from annotations.records import DatasetError
 
 MAX_NAME = 1024
 MAX_PART_BYTES = 200
+FILE_SYSTEM_BYTES = 255
+"""No file system here has a longer name; asking for one is an OSError."""
 
 _RESERVED = {"con", "prn", "aux", "nul"} | {f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)}
 
@@ -34,10 +36,20 @@ def _is_text(char: str) -> bool:
     return unicodedata.category(char) not in ("Cc", "Cs")
 
 
+def can_be_file(name: str) -> bool:
+    """Whether a file system takes the name, each part of it and all together."""
+    parts = [len(part.encode("utf-8", "surrogatepass")) for part in name.split("/")]
+    return max(parts) <= FILE_SYSTEM_BYTES and len(name) <= MAX_NAME
+
+
 def inside(folder: Path, name: str, pointer: str = "") -> Path:
     """The file of that name below the folder. DatasetError: it is elsewhere or missing."""
     path = folder / safe_relative(name, pointer)
-    if not path.is_file() or not path.resolve().is_relative_to(folder.resolve()):
+    if (
+        not can_be_file(name)
+        or not path.is_file()
+        or not path.resolve().is_relative_to(folder.resolve())
+    ):
         raise DatasetError(f"There is no file {name}.", pointer)
     return path
 

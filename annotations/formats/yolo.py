@@ -27,7 +27,7 @@ from annotations.formats.base import (
     walk,
 )
 from annotations.formats.jsonio import document, is_storable
-from annotations.formats.names import image_files, stem
+from annotations.formats.names import can_be_file, image_files, stem
 from annotations.formats.shapes import box, one_ring
 from annotations.masks import rle
 from annotations.masks.validation import GeometryError, validate_polygons
@@ -183,7 +183,7 @@ def _read_images(
 
 def _below(root: Path, name: Any) -> Path:
     """The folder of that name below the root, whatever "..", "./" and "/" lead it there."""
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not can_be_file(name):
         raise DatasetError("path, train, val and test must be names of folders.", "data.yaml")
     return root.joinpath(*(p for p in PurePosixPath(name).parts if p not in ("..", "/", ".")))
 
@@ -226,7 +226,7 @@ def _listed(file: Path, root: Path) -> Found:
         if not line.strip():
             continue
         here = f"{at}, line {number}"
-        if not is_storable(line):
+        if not is_storable(line) or not can_be_file(line):
             raise DatasetError("This is no name of an image.", here)
         parts = [p for p in PurePosixPath(line.strip()).parts if p not in ("..", "/", ".")]
         inside = parts[parts.index("images") :] if "images" in parts else ["images", *parts]

@@ -98,6 +98,8 @@ def damaged(name: str) -> ServiceError:
 
 def _check_entry(info: zipfile.ZipInfo) -> None:
     name = info.orig_filename
+    if not info.filename:
+        raise refuse("The zip has an entry without a name.")
     if any(unicodedata.category(c) == "Cc" for c in name):
         shown = "".join("\ufffd" if unicodedata.category(c) == "Cc" else c for c in name)
         raise refuse(f"The name “{shown}” holds control characters.", shown)

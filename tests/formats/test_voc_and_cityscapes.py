@@ -132,6 +132,10 @@ def test_voc_of_2012_and_colour_pngs_and_semantic_only(tmp_path):
             lambda out: (out / "ImageSets" / "Segmentation" / "train.txt").write_text("../../x"),
             "train.txt",
         ),
+        (
+            lambda out: (out / "ImageSets" / "Segmentation" / "train.txt").write_text("ä" * 126),
+            f"SegmentationClass/{'ä' * 126}.png",
+        ),
     ],
 )
 def test_bad_voc(tmp_path, spoil, pointer):

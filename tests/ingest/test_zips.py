@@ -44,6 +44,15 @@ def nul_in_name() -> bytes:
     return with_entry("a_b.png.html").replace(b"a_b.png", b"a\0b.png")
 
 
+def without_name() -> bytes:
+    """Its directory says that the last entry's name has no letters."""
+    data = with_entry("a_b.png")
+    at = data.rindex(b"PK\1\2")
+    data = data[: at + 28] + b"\0\0" + data[at + 30 :].replace(b"a_b.png", b"", 1)
+    size = struct.unpack_from("<I", data, len(data) - 10)[0]
+    return data[:-10] + struct.pack("<I", size - len("a_b.png")) + data[-6:]
+
+
 BAD = {
     "parent": (with_entry("../up.png"), "../up.png"),
     "parent-inside": (with_entry("x/../../up.png"), "x/../../up.png"),
@@ -64,6 +73,7 @@ BAD = {
         samples.zipped({"\u00e9.png": samples.png(1), "e\u0301.png": samples.png(2)}),
         "e\u0301.png",
     ),
+    "no-name": (without_name(), ""),
     "nul": (nul_in_name(), "a\ufffdb.png.html"),
     "control": (with_entry("a\tb.png"), "a\ufffdb.png"),
     "truncated": (samples.zipped(GOOD)[:-30], ""),
