@@ -10,6 +10,7 @@ from django.utils import timezone
 from annotations.models import Gold, Image, StoredFile
 from annotations.selectors import images as selectors
 from annotations.selectors.projects import image_counts
+from annotations.selectors.work import queue_of
 
 
 @pytest.fixture
@@ -187,6 +188,7 @@ def test_a_hundred_thousand_images_stay_quick(client_of, teammate, project, url)
         cursor.execute("ANALYZE")
     assert file.pk < first
     client = client_of(teammate)
+    client.get(url, {"limit": 1})  # the first request loads what the others find there
     middle = Image.objects.order_by("pk")[70_000].pk
     for query in (
         {}, {"after": middle}, {"status": "submitted", "after": middle}, {"search": "9999"},
@@ -202,3 +204,6 @@ def test_a_hundred_thousand_images_stay_quick(client_of, teammate, project, url)
         page = selectors.list_images(teammate, project, status="submitted").filter(pk__gt=middle)
         assert "image_by_status" in page.order_by("pk").explain()
         assert "TEMP B-TREE" not in page.order_by("pk").explain()
+    waiting = queue_of(teammate, project, None)[:1].explain()
+    assert "image_queue" in waiting
+    assert not any(word in waiting for word in ("Sort", "Join", "TEMP B-TREE")), waiting
