@@ -1,15 +1,15 @@
 """How long requests take in a project of 10 thousand, 100 thousand and 1 million images.
 
     script/bench scale [--images 10000 100000 1000000] [--requests 60] [--plot docs/scale.svg]
-    script/bench scale --images 100000 --annotators 200 --seconds 120 --pause 30
+    script/bench scale --images 100000 --annotators 200
 
 One throw-away PostgreSQL, one project that grows: 55 % of the images are annotated, with about 9
 regions each (5 million regions at a million images, and as many revisions), 20 categories and 200
 annotators. Each step is a request through all of Django, in one process, to the answer's last byte.
 "Computing" is the processor time of that process and of its database connection together (no query
-gets helpers of its own); "passed" is the time by the clock. `--annotators` then
-lets that many people save at once over HTTP through gunicorn, each one every `--pause` seconds, and
-looks up every save.
+gets helpers of its own); "passed" is the time by the clock. `--annotators` then lets that many
+people save at once over HTTP through gunicorn, each one every `--pause` seconds, and looks up every
+save.
 """
 
 import argparse
@@ -525,8 +525,8 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=60, help="of each kind")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--annotators", type=int, default=0)
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--pause", type=float, nargs="+", default=[4.0])
+    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--pause", type=float, nargs="+", default=[30.0])
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
