@@ -26,9 +26,7 @@ from inference.engines.training import CHECKPOINT, WEIGHTS, Example, Step, Targe
 CHECKS = 12
 """How often it is measured on the images apart."""
 WARM_UP = 0.05
-GRAY = 0.2
-"""So many of the samples are without colour."""
-AVERAGED, AVERAGE_EVERY = 400, 4
+AVERAGED, AVERAGE_EVERY = 200, 4
 """The average reaches so many steps back, and is taken so often."""
 NAME = "torchvision's Mask R-CNN"
 LEAST_SIDE = 3.0
@@ -188,15 +186,10 @@ def _anchor(task: Task, side: int) -> int:
 def _batch(
     task: Task, side: int, crop: int, random: np.random.Generator
 ) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
-    """Random images, flipped and with other light, each with what torchvision learns from. Squares
-    are turned too: what is shown small and many times is mostly seen from above."""
+    """Random images, flipped and with other light, each with what torchvision learns from."""
     chosen = random.integers(0, len(task.train), int(task.options["batch"]))
     examples = (task.train[int(index)] for index in chosen)
-    turned = 4 if crop else 1
-    return [
-        _sample(_cropped(one, side, crop, random), int(random.integers(turned)), random)
-        for one in examples
-    ]
+    return [_sample(_cropped(one, side, crop, random), random) for one in examples]
 
 
 def _cropped(example: Example, side: int, crop: int, random: np.random.Generator) -> Example:
@@ -219,7 +212,7 @@ def _cropped(example: Example, side: int, crop: int, random: np.random.Generator
 
 
 def _sample(
-    example: Example, turns: int, random: np.random.Generator
+    example: Example, random: np.random.Generator
 ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     height, width = example.image.shape[:2]
     kept = [
@@ -235,17 +228,10 @@ def _sample(
         masks[index, y : y + rows, x : x + columns] = target.mask.pixels
         boxes[index] = x, y, x + columns, y + rows
     image = example.image.astype(np.float32) / 255
-    for _ in range(turns):
-        image, masks = np.rot90(image), np.rot90(masks, axes=(1, 2))
-        boxes = np.stack([boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]], 1)
-        height, width = width, height
     if random.random() < 0.5:
         image, masks = image[:, ::-1], masks[:, :, ::-1]
         boxes[:, [0, 2]] = width - boxes[:, [2, 0]]
-    if random.random() < GRAY:
-        image = np.broadcast_to(image.mean(2, keepdims=True), image.shape)
-    light = random.uniform(0.8, 1.25) * random.uniform(0.85, 1.15, 3)
-    image = np.clip(image * light + random.uniform(-0.08, 0.08), 0, 1)
+    image = np.clip(image * random.uniform(0.8, 1.25) + random.uniform(-0.08, 0.08), 0, 1)
     return torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)), dtype=torch.float32), {
         "boxes": torch.as_tensor(boxes),
         "labels": torch.as_tensor([target.label + 1 for target in kept], dtype=torch.int64),
