@@ -386,12 +386,9 @@ def computing() -> float:
 
 def machine() -> str:
     """What it runs on, for beside the figures."""
-    lines = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if ":" in line
-    )
-    model, clock = (lines.get(name, "unknown") for name in ("model name", "cpu MHz"))
+    parts = (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
+    told = {name.strip(): value.strip() for name, _, value in parts}
+    model, clock = (told.get(name, "unknown") for name in ("model name", "cpu MHz"))
     return f"{os.cpu_count()} × {model}, {clock} MHz, load {os.getloadavg()[0]:.1f}"
 
 

@@ -220,7 +220,7 @@ def test_several_are_measured_at_once_as_one_by_one(teammate, owner, field, monk
 
 
 def test_one_message_tells_of_all_that_becomes_due_within_a_second(monkeypatch):
-    told = queue.Queue()
+    told: queue.Queue[int] = queue.Queue()
     monkeypatch.setattr(facts, "WAKE_SECONDS", 0.05)
     monkeypatch.setattr(facts, "wake", lambda: told.put(1))
     for _ in range(2):
