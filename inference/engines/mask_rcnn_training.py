@@ -64,7 +64,7 @@ def _train(task: Task, stop: Callable[[], bool]) -> Iterator[Step]:
     if (task.folder / CHECKPOINT).exists():
         saved = torch.load(task.folder / CHECKPOINT, weights_only=True, map_location=where)
         model.load_state_dict(saved["model"])
-        average.load_state_dict(saved["average"])
+        average.load_state_dict(saved.get("average", saved["model"]))  # none was kept before
         optimizer.load_state_dict(saved["optimizer"])
         best, before = saved["best"], saved["done"]
         random = np.random.default_rng([task.seed, int(before * 1000)])
