@@ -36,7 +36,7 @@ from annotations.selectors import projects as project_selectors
 from annotations.services import ingest, work
 from annotations.services import projects as services
 
-CARDS = 60
+CARDS = 48
 NOTHING_TO_LABEL = "Every image is labeled or being labeled by somebody."
 NOTHING_TO_REVIEW = "Nothing waits for your review."
 KINDS = {

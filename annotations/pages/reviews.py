@@ -15,7 +15,7 @@ from annotations.selectors.projects import get_project
 from annotations.selectors.reviews import MANY, queue_after, review_queue, unsampled
 from annotations.services import reviews
 
-PER_PAGE = 50
+PER_PAGE = 40
 
 
 @vary_on_headers("HX-Request")

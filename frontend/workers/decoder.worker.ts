@@ -24,6 +24,8 @@ const PADDING = -1;
 /** Of the decoder's masks: one for prompts that leave little doubt, three for a single point. */
 const SINGLE = [0];
 const SEVERAL = [1, 2, 3];
+/** Browsers compile what has run some times; a model's first image has so many clicks of nobody. */
+const WARM_UPS = 4;
 
 let runtime: Promise<Runtime> | null = null;
 
@@ -40,6 +42,7 @@ type Opened = Pick<Embedding, "size" | "seen" | "side"> & {
 };
 
 const models = new Map<number, Promise<Model>>();
+const warm = new Set<number>();
 const images = new Map<string, Opened>();
 
 async function fetched(url: string): Promise<Response> {
@@ -81,6 +84,7 @@ async function load(image: number, model: number): Promise<void> {
     if (!(await runtime)?.gpu) throw error;
     runtime = inWasm();
     models.clear();
+    warm.clear();
     images.clear();
     await open(image, model);
   }
@@ -100,13 +104,23 @@ async function open(image: number, model: number): Promise<void> {
     columns: integers(ours.Tensor, cells(seen.width, side)),
   });
   const opened = { known, side, size, seen };
-  const middle = { x: size.width / 2, y: size.height / 2, positive: true };
-  await decoded(ours, opened, { points: [middle], box: null, mask: null }, SEVERAL);
+  await warmUp(ours, opened, warm.has(model) ? 1 : WARM_UPS);
+  warm.add(model);
   images.set(key, opened);
   const [oldest] = images.keys();
   if (images.size <= MAX_IMAGES) return;
   for (const tensor of Object.values(images.get(oldest!)!.known)) tensor.dispose();
   images.delete(oldest!);
+}
+
+async function warmUp(model: Model, opened: Opened, times: number): Promise<void> {
+  const { width, height } = opened.size;
+  const points = [{ x: width / 2, y: height / 2, positive: true }];
+  let mask: Prompts["mask"] = null;
+  for (; times > 0; times--) {
+    const [found] = await candidates(model, opened, { points, box: null, mask });
+    mask = found?.mask ?? null;
+  }
 }
 
 /** Logits of the grid's part that the image has, of each of the masks `kinds`, and predicted IoU. */
@@ -151,10 +165,14 @@ function integers(Tensor: Model["Tensor"], values: readonly number[]): Ort.Tenso
 async function segment(image: number, model: number, prompts: Prompts): Promise<Candidate[]> {
   const opened = images.get(`${image}:${model}`);
   if (!opened) throw new Error("The image was not loaded.");
+  return candidates(await modelOf(model), opened, prompts);
+}
+
+async function candidates(model: Model, opened: Opened, prompts: Prompts): Promise<Candidate[]> {
   // One click may mean a part, an object or the whole; more prompts leave little doubt.
   const several = prompts.points.length === 1 && !prompts.box && !prompts.mask;
   const kinds = several ? SEVERAL : SINGLE;
-  const { logits, iou, grid } = await decoded(await modelOf(model), opened, prompts, kinds);
+  const { logits, iou, grid } = await decoded(model, opened, prompts, kinds);
   const area = grid.width * grid.height;
   const found: Candidate[] = [];
   for (const index of kinds.keys()) {
