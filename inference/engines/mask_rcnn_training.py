@@ -89,9 +89,10 @@ def _train(task: Task, stop: Callable[[], bool]) -> Iterator[Step]:
                 yield Step(done, loss=float(np.mean(losses[-5:])))
             continue
         start = time.monotonic()
-        score = validate(average, task.validation, where)
-        if score > best:
-            best = score
+        score, error = validate(average, task.validation, where)
+        best = max(best, score)
+        # Of weights that so few images cannot tell apart the later ones, which have seen more.
+        if score >= best - error:
             _save(average, task, config)
         torch.save(
             {
@@ -268,13 +269,16 @@ def _average(average: torch.nn.Module, model: torch.nn.Module, share: float) -> 
 
 
 @torch.inference_mode()
-def validate(model: torch.nn.Module, examples: Sequence[Example], where: torch.device) -> float:
+def validate(
+    model: torch.nn.Module, examples: Sequence[Example], where: torch.device
+) -> tuple[float, float]:
     """The mean over the objects of the IoU with the best detection of the same label and a score
-    of at least 0.3; each detection that is over half of no object counts as an object of IoU 0."""
+    of at least 0.3, and its standard error; each detection that is over half of no object counts as
+    an object of IoU 0."""
     model.eval()
     heads: Any = model.roi_heads
     heads.score_thresh, heads.detections_per_img = 0.3, 100
-    total, count = 0.0, 0
+    all_ious: list[float] = []
     for example in examples:
         tensor = torch.as_tensor(np.array(example.image), device=where)
         output = model([tensor.permute(2, 0, 1).float() / 255])[0]
@@ -292,10 +296,11 @@ def validate(model: torch.nn.Module, examples: Sequence[Example], where: torch.d
             ious = shared / np.maximum(areas + target.mask.area - shared, 1)
             ious[[label != target.label for label in labels]] = 0
             good |= ious > 0.5
-            total += float(ious.max(initial=0))
-            count += 1
-        count += int((~good).sum())
-    return total / count if count else 0.0
+            all_ious.append(float(ious.max(initial=0)))
+        all_ious += [0.0] * int((~good).sum())
+    if not all_ious:
+        return 0.0, 0.0
+    return float(np.mean(all_ious)), float(np.std(all_ious) / np.sqrt(len(all_ious)))
 
 
 def _save(model: torch.nn.Module, task: Task, config: dict[str, Any]) -> None:
