@@ -14,6 +14,11 @@ from rest_framework import authentication, exceptions
 from rest_framework.request import Request
 
 from annotations.errors import ServiceError
+from annotations.prepared import Prepared
+
+_TOKENS = Prepared(
+    lambda key="": AuthToken.objects.filter(token_key=key).select_related("user", "grant")
+)
 
 
 class TokenAuthentication(auth.TokenAuthentication):
@@ -24,12 +29,11 @@ class TokenAuthentication(auth.TokenAuthentication):
 
     def authenticate_credentials(self, token: bytes) -> tuple[object, AuthToken]:
         text = token.decode("utf-8", "replace")
-        rows = AuthToken.objects.filter(token_key=text[: CONSTANTS.TOKEN_KEY_LENGTH])
         try:
             digest = hash_token(text)
         except (TypeError, ValueError, binascii.Error):
             raise exceptions.AuthenticationFailed("Invalid token.") from None
-        for found in rows.select_related("user", "grant"):
+        for found in _TOKENS.instances(text[: CONSTANTS.TOKEN_KEY_LENGTH]):
             alive = found.expiry is None or found.expiry > timezone.now()
             if alive and compare_digest(digest, found.digest):
                 return self.validate_user(found)

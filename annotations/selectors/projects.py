@@ -7,8 +7,9 @@ from django.db.models import F, Sum
 
 from annotations.access import MAX_ID, require
 from annotations.errors import NotFound
-from annotations.models import Image, ImageTally, Membership, Project
+from annotations.models import Image, ImageTally, Membership, Project, User
 from annotations.models.projects import MembershipQuerySet, ProjectQuerySet, Role
+from annotations.prepared import Prepared
 
 
 def list_projects(user, *, archived: bool = False) -> ProjectQuerySet:
@@ -16,16 +17,19 @@ def list_projects(user, *, archived: bool = False) -> ProjectQuerySet:
     return _with_role(user).filter(archived_at__isnull=not archived)
 
 
+def _with_role(user) -> ProjectQuerySet:
+    return Project.objects.visible_to(user).annotate(role=F("memberships__role"))
+
+
+_PROJECT = Prepared(lambda user, pk: _with_role(User(pk=user)).filter(pk=pk).order_by())
+
+
 def get_project(user, pk: int) -> Any:
     """A project that `user` may see, with the `role` of `user`; or NotFound."""
-    found = _with_role(user).filter(pk=pk).order_by().first() if pk <= MAX_ID else None
+    found = _PROJECT.instance(user.pk or 0, pk) if pk <= MAX_ID else None
     if found is None:
         raise NotFound("project")
     return found
-
-
-def _with_role(user) -> ProjectQuerySet:
-    return Project.objects.visible_to(user).annotate(role=F("memberships__role"))
 
 
 def image_counts(projects: Iterable[int]) -> dict[int, dict[str, int]]:

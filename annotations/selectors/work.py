@@ -21,6 +21,7 @@ from annotations.models import Annotation, Batch, Image, Lease, Project, ReviewR
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
 from annotations.models.work import LeaseQuerySet
+from annotations.prepared import Prepared
 from annotations.selectors.reviews import review_queue
 
 HOLDING = (
@@ -128,14 +129,25 @@ def list_leases(user, project: Project, state: str) -> LeaseQuerySet:
     return rows.select_related("user", "image", "image__batch", "project")
 
 
+_HELD = Prepared(
+    lambda user, image: (
+        Lease.objects.filter(image=image, user=user, state=Lease.State.ACTIVE)
+        .select_related("image__batch")
+        .order_by("-purpose")
+    )
+)
+
+
 def lease_of(user, image: Image, annotation: Annotation | None) -> Lease | None:
     """The active lease under which `user` works on what is open in the editor."""
-    rows = Lease.objects.filter(image=image, user=user, state=Lease.State.ACTIVE)
-    own = annotation is None or annotation.annotator_id == user.pk
-    label = rows.filter(purpose=Lease.Purpose.LABEL) if own else rows.none()
-    review = rows.filter(annotation=annotation) if annotation else rows.none()
-    found = (review | label).select_related("image__batch").order_by("purpose")
-    return found.last()
+    labels = annotation is None or annotation.annotator_id == user.pk
+
+    def fits(lease: Lease) -> bool:
+        if lease.purpose == Lease.Purpose.LABEL:
+            return labels
+        return annotation is not None and lease.annotation_id == annotation.pk
+
+    return next(filter(fits, _HELD.instances(user.pk, image.pk)), None)
 
 
 def may_start(user, role: str | None, project: Project, lease: Lease | None) -> bool:

@@ -3,13 +3,14 @@
 from itertools import chain
 from typing import Any
 
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db.models import Count, Exists, F, Max, Model, OuterRef, QuerySet, Subquery, Sum
 
-from annotations.access import at_least, find, require, role_in
+from annotations.access import MAX_ID, at_least, require
 from annotations.errors import NotFound
 from annotations.models import (
     Annotation,
     Category,
+    Comment,
     Dismissal,
     Image,
     ImageTally,
@@ -17,6 +18,7 @@ from annotations.models import (
     Project,
     Proposal,
     Review,
+    User,
 )
 from annotations.models.projects import Role
 from annotations.prepared import Prepared
@@ -53,33 +55,43 @@ def workspace(
     `annotation_id`: that annotation instead of the own one. `status`: previous, next, position and
     total among the images of that status only.
     """
-    image = find(Image.objects.select_related("project", "file"), user, pk=image_id)
-    role = role_in(user, image.project_id)
+    image = _image_and_place(user, image_id, status)
+    role = Role(image.role)
     annotation = _annotation_to_open(user, role, image, annotation_id)
     lease = lease_of(user, image, annotation)
     return {
         "project": _project_values(image.project, role),
         "image": image_values(image),
-        "categories": [category_values(c) for c in Category.objects.filter(project=image.project)],
+        "categories": _categories(image.project_id),
         "annotation": annotation and annotation_values(user, role, annotation, image),
-        "proposals": newest_proposals(image),
+        "proposals": newest_proposals(image) if image.predicted else [],
         "lease": lease and lease_values(lease),
         "may_start": may_start(user, role, image.project, lease),
         **_place(image, status),
     }
 
 
+_ANNOTATIONS = Prepared(
+    lambda user, image: (
+        Annotation.objects.visible_to(User(pk=user))
+        .filter(image=image)
+        .select_related("annotator")
+        .order_by("submitted_at", "id")
+    )
+)
+
+
 def _annotation_to_open(
-    user, role: str | None, image: Image, annotation_id: int | None
+    user, role: Role, image: Image, annotation_id: int | None
 ) -> Annotation | None:
-    rows = Annotation.objects.visible_to(user).filter(image=image)
-    rows = rows.select_related("annotator", "project")
+    found = _ANNOTATIONS.instances(user.pk, image.pk)
+    for one in found:
+        one.project = image.project
     if annotation_id is not None:
-        chosen = rows.filter(pk=annotation_id).first()
+        chosen = next((one for one in found if one.pk == annotation_id), None)
         if chosen is None:
             raise NotFound("annotation")
         return chosen
-    found = list(rows.order_by("submitted_at", "id"))
     own = next((a for a in found if a.annotator_id == user.pk), None)
     if own or not at_least(role, Role.REVIEWER):
         return own
@@ -113,18 +125,19 @@ def image_values(image: Image) -> dict[str, Any]:
     }
 
 
-def category_values(category: Category) -> dict[str, Any]:
-    return {
-        "id": category.pk,
-        "name": category.name,
-        "supercategory": category.supercategory,
-        "color": category.color,
-        "hotkey": category.hotkey,
-        "is_thing": category.is_thing,
-        "order": category.order,
-        "attributes": category.attributes,
-        "archived": category.archived,
-    }
+_CATEGORY = (
+    "id", "name", "supercategory", "color", "hotkey", "is_thing", "order", "attributes",
+)  # fmt: skip
+_CATEGORIES = Prepared(
+    lambda project: Category.objects.filter(project=project).values_list(*_CATEGORY, "archived_at")
+)
+
+
+def _categories(project_id: int) -> list[dict[str, Any]]:
+    return [
+        dict(zip(_CATEGORY, values, strict=True)) | {"archived": archived_at is not None}
+        for *values, archived_at in _CATEGORIES(project_id)
+    ]
 
 
 def annotation_values(
@@ -132,14 +145,15 @@ def annotation_values(
 ) -> dict[str, Any]:
     """An annotation with its regions, dismissals, reviews and comments."""
     submitted = annotation.status == Status.SUBMITTED
+    dismissed, reviewed, commented = _ATTACHED(annotation.pk)[0]
     return new_annotation_values(annotation) | {
         "editable": may_edit(user, annotation),
         "fixing": submitted and annotation.fixer_id == user.pk,
         "reviewable": submitted and may_judge(user, role, annotation),
         "regions": live_regions(annotation, image),
-        "dismissed": [proposal for (proposal,) in _DISMISSED(annotation.pk)],
-        "reviews": [review_values(review) for review in reviews_of(annotation)],
-        "comments": [comment_values(comment) for comment in comments_of(annotation)],
+        "dismissed": _dismissed(annotation) if dismissed else [],
+        "reviews": [review_values(one) for one in reviews_of(annotation)] if reviewed else [],
+        "comments": [comment_values(one) for one in comments_of(annotation)] if commented else [],
     }
 
 
@@ -161,18 +175,22 @@ def new_annotation_values(annotation: Annotation) -> dict[str, Any]:
     }
 
 
-_DISMISSED = Prepared(
-    lambda annotation: Dismissal.objects.filter(annotation=annotation).values_list("proposal")
-)
-_PREDICTED = Prepared(
-    lambda image: Prediction.objects.filter(image=image).order_by().values_list("pk")[:1]
-)
+def _attached(annotation: int) -> QuerySet[Any, Any]:
+    models: tuple[type[Model], ...] = (Dismissal, Review, Comment)
+    rows = [Exists(one._default_manager.filter(annotation=annotation)) for one in models]
+    return Annotation.objects.filter(pk=annotation).order_by().values_list(*rows)
+
+
+_ATTACHED = Prepared(_attached)
+"""Whether it has dismissals, reviews and comments; most have none."""
+
+
+def _dismissed(annotation: Annotation) -> list[int]:
+    return list(annotation.dismissals.values_list("proposal", flat=True))
 
 
 def newest_proposals(image: Image) -> list[dict[str, Any]]:
     """The proposals of the newest prediction of each model, the surest first."""
-    if not _PREDICTED(image.pk):
-        return []
     models = Prediction.objects.filter(image=image).order_by().values("model")
     newest = models.annotate(newest=Max("pk")).values("newest")
     proposals = Proposal.objects.filter(prediction__in=newest).select_related("prediction")
@@ -193,45 +211,60 @@ def newest_proposals(image: Image) -> list[dict[str, Any]]:
     ]
 
 
-def _place_query(status: str) -> Prepared:
-    """Previous, next, how many in the image's block before it, in earlier blocks, and in all."""
+def _image_query(status: str) -> Prepared:
+    """An image with project, file, the person's `role`, whether it was `predicted`, and its place:
+    `previous`, `next`, how many are `near` (in its block before it), `before` that, and in all."""
     only = {"status": status} if status else {}
 
     def one(rows: QuerySet[Any], number: Any) -> Subquery:
         return Subquery(rows.order_by().values("project").annotate(one=number).values("one"))
 
-    def build(project: int, pk: int, first: int, block: int) -> QuerySet[Any, Any]:
-        rows = Image.objects.filter(project=project, **only)
-        tallies = ImageTally.objects.filter(project=project, **only)
-        return Image.objects.filter(pk=pk).values_list(
-            Subquery(rows.filter(pk__lt=pk).order_by("-pk").values("pk")[:1]),
-            Subquery(rows.filter(pk__gt=pk).order_by("pk").values("pk")[:1]),
-            one(rows.filter(pk__gte=first, pk__lt=pk), Count("pk")),
-            one(tallies.filter(block__lt=block), Sum("number")),
-            one(tallies, Sum("number")),
+    def build(user: int, pk: int, first: int, block: int) -> QuerySet[Any, Any]:
+        rows = Image.objects.filter(project=OuterRef("project"), **only)
+        tallies = ImageTally.objects.filter(project=OuterRef("project"), **only)
+        return (
+            Image.objects.visible_to(User(pk=user))
+            .filter(pk=pk)
+            .select_related("project", "file")
+            .order_by()
+            .annotate(
+                role=F("project__memberships__role"),
+                predicted=Exists(Prediction.objects.filter(image=pk)),
+                previous=Subquery(rows.filter(pk__lt=pk).order_by("-pk").values("pk")[:1]),
+                next=Subquery(rows.filter(pk__gt=pk).order_by("pk").values("pk")[:1]),
+                near=one(rows.filter(pk__gte=first, pk__lt=pk), Count("pk")),
+                before=one(tallies.filter(block__lt=block), Sum("number")),
+                total=one(tallies, Sum("number")),
+            )
         )
 
     return Prepared(build)
 
 
-_PLACES = {status: _place_query(status) for status in ("", *Image.Status.values)}
+_IMAGES = {status: _image_query(status) for status in ("", *Image.Status.values)}
 
 
-def _place(image: Image, status: str) -> dict[str, Any]:
+def _image_and_place(user, pk: int, status: str) -> Any:
+    """What `_image_query` says; or NotFound."""
+    block = pk // ImageTally.BLOCK
+    asked = (user.pk or 0, pk, block * ImageTally.BLOCK, block)
+    image = _IMAGES[status].instance(*asked) if pk <= MAX_ID else None
+    if image is None:
+        raise NotFound("image")
+    return image
+
+
+def _place(image: Any, status: str) -> dict[str, Any]:
     """Where the image is among those of its project (and of one status), by id.
 
     The image itself counts whatever its status. Whole blocks of ids come from the tallies.
     """
-    block = image.pk // ImageTally.BLOCK
-    place = _PLACES[status](image.project_id, image.pk, block * ImageTally.BLOCK, block)
-    previous, following, *numbers = place[0]
-    near, before, total = (number or 0 for number in numbers)
     stranger = bool(status) and image.status != status
     return {
-        "previous": previous,
-        "next": following,
-        "position": before + near + 1,
-        "total": total + stranger,
+        "previous": image.previous,
+        "next": image.next,
+        "position": (image.before or 0) + (image.near or 0) + 1,
+        "total": (image.total or 0) + stranger,
     }
 
 
