@@ -32,8 +32,7 @@ CONFLICT: dict[int, Any] = {409: ErrorSerializer}
 
 
 def _lease(request: Request, pk: int) -> Lease:
-    rows = Lease.objects.select_related("project", "image__batch")
-    return find(rows, request.user, pk=pk)
+    return find(Lease.objects.select_related("project"), request.user, pk=pk)
 
 
 class Leases(View):

@@ -56,7 +56,7 @@ class Next(View):
                 "annotation": lease.annotation_id,
                 "lease": lease_values(lease),
             }
-        return Response(PulledSerializer(values).data)
+        return Response(values)
 
 
 urlpatterns = [

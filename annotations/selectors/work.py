@@ -130,11 +130,9 @@ def list_leases(user, project: Project, state: str) -> LeaseQuerySet:
 
 
 _HELD = Prepared(
-    lambda user, image: (
-        Lease.objects.filter(image=image, user=user, state=Lease.State.ACTIVE)
-        .select_related("image__batch")
-        .order_by("-purpose")
-    )
+    lambda user, image: Lease.objects.filter(
+        image=image, user=user, state=Lease.State.ACTIVE
+    ).order_by("-purpose")
 )
 
 
@@ -156,12 +154,17 @@ def may_start(user, role: str | None, project: Project, lease: Lease | None) -> 
     return role is not None and allowed and not project.archived
 
 
+_BATCH_OF = Prepared(
+    lambda image: Batch.objects.filter(images=image).order_by().values_list("name", "due_at")
+)
+
+
 def lease_values(lease: Lease) -> dict[str, Any]:
-    batch = lease.image.batch
+    batch, due_at = next(iter(_BATCH_OF(lease.image_id)), ("", None))
     return {
         "id": lease.pk,
         "purpose": lease.purpose,
         "until": lease.until,
-        "batch": batch.name if batch else "",
-        "due_at": batch.due_at if batch else None,
+        "batch": batch,
+        "due_at": due_at,
     }

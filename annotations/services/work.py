@@ -9,7 +9,7 @@ Of rows that others have locked PostgreSQL skips all; SQLite runs one writer at 
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, Count, Exists, OuterRef, QuerySet, Subquery, Value, When
@@ -62,6 +62,9 @@ def _number(rows: QuerySet[Any]) -> Any:
     return Coalesce(Subquery(counted), Value(0))
 
 
+_COUNTED = Prepared(
+    lambda image: Image.objects.filter(pk=image).values_list(_places()["has_place"])
+)
 _RECOUNT = Prepared(lambda image: Image.objects.filter(pk=image), _places, returning="has_place")
 _LOCK = Prepared(
     lambda image: Image.objects.filter(pk=image).select_for_update(no_key=True).values_list("pk")
@@ -87,55 +90,81 @@ def pull(user, project: Project, purpose: str = LABEL, after: int | None = None)
         raise Conflict("archived", "The project is archived, so nothing in it changes.")
     with transaction.atomic():
         if connection.features.has_select_for_update:  # of one person's tabs, one after the other
-            member = Membership.objects.select_for_update(no_key=True)
-            member.filter(project=project, user=user).first()
-        _end_expired(project)
+            _MEMBER(project.pk, user.pk)
         if purpose == REVIEW:
+            _end_expired(project)
             return _pull_review(user, project, after)
-        return _pull_own(user, project, after) or _pull_new(user, project, after)
+        asked = (user.pk, project.pk, after or 0)
+        seen = _Seen(*_SEEN(*asked)[0])
+        if seen.expired:
+            _end_expired(project)
+            seen = _Seen(*_SEEN(*asked)[0])
+        return _pull_own(user, project, asked, seen) or _pull_new(user, project, asked, seen)
 
 
-# Of which `after` is 0 where there is none.
-def _own_work(place: int) -> Prepared:
-    return Prepared(
-        lambda user, project, after: (
-            queue.own_work(user, project)[place].exclude(image=after).values_list("image")[:1]
-        )
-    )
-
-
-_BACK, _BEGUN, _LEFT = map(_own_work, range(3))
-_LEASED = Prepared(
-    lambda user, project, after: (
-        Lease.objects.filter(project=project, user=user, purpose=LABEL, state=State.ACTIVE)
-        .exclude(image=after)
-        .order_by("pk")
-        .values_list("image")[:1]
+_MEMBER = Prepared(
+    lambda project, user: (
+        Membership.objects.select_for_update(no_key=True)
+        .filter(project=project, user=user)
+        .order_by()
+        .values_list("pk")
     )
 )
+
+
+class _Seen(NamedTuple):
+    """What there is for a person: images, or None."""
+
+    sent_back: int | None
+    begun: int | None
+    left: int | None
+    """Begun, and free again."""
+    leased: int | None
+    expired: bool
+    """Whether leases of the project have run out."""
+    batches: bool
+    """Whether images in batches wait."""
+
+
+def _seen(user: int, project: int, after: int) -> QuerySet[Any, Any]:
+    leased = Lease.objects.filter(project=project, user=user, purpose=LABEL, state=State.ACTIVE)
+    mine: list[QuerySet[Any]] = [*queue.own_work(user, project), leased.order_by("pk")]
+    images = [Subquery(rows.exclude(image=after).values("image")[:1]) for rows in mine]
+    waiting = [Exists(_expired(project)), Exists(queue.waiting_batches(project))]
+    return Project.objects.filter(pk=project).order_by().values_list(*images, *waiting)
+
+
+def _expired(project: int) -> QuerySet[Lease]:
+    return Lease.objects.filter(project=project, state=State.ACTIVE, until__lte=Now()).order_by()
+
+
+# `after` is 0 where there is none.
+_SEEN = Prepared(_seen)
 _BATCHES = Prepared(lambda project: queue.waiting_batches(project).values_list("pk"))
+_Asked = tuple[int, int, int]
+"""A person, a project and the image that must not come."""
 
 
-def _pull_own(user, project: Project, after: int | None) -> Lease | None:
+def _pull_own(user, project: Project, asked: _Asked, seen: _Seen) -> Lease | None:
     """What was sent back, what is leased, what was begun and has its place still."""
-    asked = (user.pk, project.pk, after or 0)
-    for rows in (_BACK, _BEGUN, _LEASED):
-        image = rows.first(*asked)
+    for image in (seen.sent_back, seen.begun, seen.leased):
         if image is not None:
             return _hold(user, project, image)
-    while (image := _LEFT.first(*asked)) is not None:
+    while (image := seen.left) is not None:
         if _keep_places(image):  # else it is not left any more
             return _hold(user, project, image)
+        seen = _Seen(*_SEEN(*asked)[0])
     return None
 
 
-def _pull_new(user, project: Project, after: int | None) -> Lease | None:
-    while True:
-        image = _free_image(user, project, after)
-        if image is None:
-            return None
-        if _keep_places(image):  # the hint may have been wrong; then it is right by now
-            return _hold(user, project, image)
+def _pull_new(user, project: Project, asked: _Asked, seen: _Seen) -> Lease | None:
+    while (image := _free_image(asked, seen.batches)) is not None:
+        left = _COUNTED.first(image)  # its row is locked
+        lease = _make_lease(user, project, image, _until(project)) if left else None
+        _RECOUNT(image)  # the hint may have been wrong; then it is right by now
+        if lease:
+            return lease
+    return None
 
 
 def _free(batch: bool, skip_locked: bool) -> Prepared:
@@ -156,10 +185,9 @@ def _free(batch: bool, skip_locked: bool) -> Prepared:
 _FREE = {(batch, skip): _free(batch, skip) for batch in (True, False) for skip in (True, False)}
 
 
-def _free_image(user, project: Project, after: int | None) -> int | None:
+def _free_image(asked: _Asked, in_batches: bool) -> int | None:
     """The first image of the queue that nobody else has locked; waits for locks at its end."""
-    asked = (user.pk, project.pk, after or 0)
-    batches = _BATCHES(project.pk)
+    batches = _BATCHES(asked[1]) if in_batches else []
     for skip_locked in (True, False) if connection.features.has_select_for_update else (False,):
         for (batch,) in batches:
             image = _FREE[True, skip_locked].first(*asked, batch)
@@ -171,24 +199,30 @@ def _free_image(user, project: Project, after: int | None) -> int | None:
     return None
 
 
+_HELD = Prepared(
+    lambda user, image: Lease.objects.filter(
+        image=image, user=user, purpose=LABEL, state=State.ACTIVE
+    ).order_by()
+)
+
+
 def _hold(user, project: Project, image_id: int, until: datetime | None = None) -> Lease:
     """The lease of `user` on an image to label, made or put off."""
-    mine = Lease.objects.filter(image=image_id, user=user, purpose=LABEL, state=State.ACTIVE)
-    lease = mine.first()
+    lease: Lease | None = _HELD.instance(user.pk, image_id)
     until = until or _until(project)
     if lease is None:
         lease = _make_lease(user, project, image_id, until)
+        _keep_places(image_id)
     else:
         lease.until = until
         lease.save(update_fields=["until"])
-    _keep_places(image_id)
     return lease
 
 
 def _make_lease(user, project: Project, image_id: int, until: datetime) -> Lease:
     values = {"image_id": image_id, "user": user, "purpose": LABEL, "state": State.ACTIVE}
     try:
-        with transaction.atomic():
+        with transaction.atomic(savepoint=connection.features.has_select_for_update):
             return Lease.objects.create(project=project, until=until, **values)
     except IntegrityError:  # another tab of the same person was quicker
         return Lease.objects.get(**values)
@@ -327,19 +361,8 @@ def sweep() -> int:
     return ended
 
 
-_EXPIRED = Prepared(
-    lambda project: (
-        Lease.objects.filter(project=project, state=State.ACTIVE, until__lte=Now())
-        .order_by()
-        .values_list("pk")[:1]
-    )
-)
-
-
 def _end_expired(project: Project) -> int:
     """In order of images, so that two who do this never wait for each other."""
-    if not _EXPIRED(project.pk):
-        return 0
     overdue = Lease.objects.filter(project=project, state=State.ACTIVE, until__lte=timezone.now())
     locked = overdue.select_for_update(of=("self",), no_key=True, skip_locked=True)
     found = list(locked.order_by("image")[:HANDED_BACK_AT_ONCE])
