@@ -196,8 +196,9 @@ class Bench:
         )
         Region.objects.bulk_create(
             Region(
-                uuid=uuid.uuid4(), annotation=annotation, category=category, counts=counts,
-                area=area, bbox=list(bbox), source="import", version=1, author=self.user,
+                uuid=uuid.uuid4(), annotation=annotation, image=image, category=category,
+                counts=counts, area=area, bbox=list(bbox), source="import", version=1,
+                author=self.user,
             )
             for category, counts, area, bbox in regions
         )  # fmt: skip

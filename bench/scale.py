@@ -64,9 +64,10 @@ FILL = [
             ELSE now() - interval '1 second' * (image.id * 7919 %% 1000003) END, true, 0
     FROM annotations_image image
     WHERE image.id BETWEEN %(first)s AND %(last)s AND image.status <> 'new'""",
-    """INSERT INTO annotations_region (id, uuid, annotation_id, category_id, polygons, counts, area,
-        bbox, is_crowd, "order", attributes, source, version, author_id, created_at, updated_at)
-    SELECT a.id * 10 + k, gen_random_uuid(), a.id,
+    """INSERT INTO annotations_region (id, uuid, annotation_id, image_id, category_id, polygons,
+        counts, area, bbox, is_crowd, "order", attributes, source, version, author_id, created_at,
+        updated_at)
+    SELECT a.id * 10 + k, gen_random_uuid(), a.id, a.image_id,
         (%(categories)s::int[])[CASE WHEN (a.id * 31 + k) %% 9973 = 0 THEN %(kinds)s
             WHEN (a.id * 17 + k) %% 701 = 0 THEN %(kinds)s - 1
             ELSE 1 + (a.id * 7 + k) %% (%(kinds)s - 2) END],

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from django.core.cache import cache
 from django.db import connections
+from django.db.models import F
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -81,6 +82,21 @@ def _own_files(settings, tmp_path) -> Iterator[None]:
     cache.clear()
     yield
     cache.clear()
+
+
+@pytest.fixture(autouse=True)
+def _regions_know_their_image(request) -> Iterator[None]:
+    """Whatever way a test made regions, each has the image of its annotation.
+
+    The list of a category's images goes by it.
+    """
+    asks = request.node.get_closest_marker("database")
+    if asks:
+        request.getfixturevalue("db")  # which ends after this
+    yield
+    if asks and not connections["default"].needs_rollback:
+        strays = Region.objects.exclude(image=F("annotation__image"))
+        assert not strays.exists(), "a region is made without its image"
 
 
 @pytest.fixture
@@ -216,6 +232,7 @@ def new_annotation(
         Region(
             uuid=uuid.uuid4(),
             annotation=annotation,
+            image=image,
             category=category,
             counts=box_counts(image, column % image.width, 0, 1, image.height),
             area=image.height,

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from annotations.access import MAX_ID, find
 from annotations.api.base import ErrorSerializer, View, endpoint
 from annotations.api.jobs import JobSerializer
-from annotations.api.pagination import PageQuery, page, page_of
+from annotations.api.pagination import PageQuery, page_of
 from annotations.api.uploads import UploadView, full_name
 from annotations.errors import NotFound, ServiceError
 from annotations.models import Annotation, Image, Job, Project
@@ -92,9 +92,7 @@ class Images(UploadView):
     @endpoint(query=ImageQuery, replies=page_of(ImageSerializer))
     def get(self, request: Request, pk: int) -> Response:
         project = find(Project.objects.all(), request.user, pk=pk)
-        names = ("status", "search", "annotator", "category")
-        filters = {key: self.query[key] for key in names if key in self.query}
-        rows, after = page(selectors.list_images(request.user, project, **filters), self.query)
+        rows, after = selectors.list_images(request.user, project, **self.query)
         return Response({"results": [selectors.image_line(row) for row in rows], "next": after})
 
     @endpoint(

@@ -162,16 +162,21 @@ def is_partial(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
+def cursor(after: str | None) -> int:
+    """The id that a cursor stands for; 0 where it is no id."""
+    return int(after) if after and after.isdecimal() and len(after) < 19 else 0
+
+
 def keyset(
     rows: QuerySet[Row], after: str | None, limit: int, *, descending: bool = False
 ) -> tuple[list[Row], int | None]:
     """At most `limit` of `rows` past the id `after`, and the id to ask for the next ones with.
 
-    The cost does not grow with how far one has come. A cursor that is no id is none.
+    The cost does not grow with how far one has come.
     """
     order = "-pk" if descending else "pk"
-    if after and after.isdecimal() and len(after) < 19:
-        rows = rows.filter(**{"pk__lt" if descending else "pk__gt": int(after)})
+    if last := cursor(after):
+        rows = rows.filter(**{"pk__lt" if descending else "pk__gt": last})
     found = list(rows.order_by(order)[: limit + 1])
     more = len(found) > limit
     return found[:limit], found[limit - 1].pk if more else None

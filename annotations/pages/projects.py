@@ -18,8 +18,8 @@ from annotations.models import Image, Project
 from annotations.models.projects import Role
 from annotations.pages.base import (
     action,
+    cursor,
     is_partial,
-    keyset,
     page,
     person,
     project_context,
@@ -140,8 +140,10 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
         "search": request.GET.get("search", "").replace("\x00", "")[:200],
         "annotator": request.GET.get("annotator", "").replace("\x00", "")[:150],
     }
-    rows = image_selectors.list_images(user, found, **filters)
-    images, after = keyset(rows, request.GET.get("after"), CARDS)
+    last = request.GET.get("after", "")
+    images, after = image_selectors.list_images(
+        user, found, after=cursor(last), limit=CARDS, **filters
+    )
     asked = {name: value for name, value in filters.items() if value}
     context: dict[str, Any] = {
         "images": images,

@@ -1,80 +1,79 @@
 """The image grid. How many images have which status: `selectors.projects.image_counts`."""
 
-from math import isqrt
 from typing import Any
 
-from django.core.cache import cache
-from django.db.models import Exists, OuterRef, Prefetch, Subquery
+from django.db.models import OuterRef, Prefetch, Subquery, prefetch_related_objects
 
 from annotations.access import at_least, find, require
-from annotations.models import Annotation, Gold, Image, Project, Region
+from annotations.models import Annotation, Image, Project, Region, User
 from annotations.models.images import ImageQuerySet
 from annotations.models.projects import Role
-from annotations.selectors.projects import image_counts
+from annotations.selectors.walks import walk
 
-RARE = 64
-"""A category is rare that has at most the root of so many regions for each image of the project.
-
-Walking the images of a commoner one for a page takes less time than looking up all of its regions.
-"""
-COMMON_SECONDS = 3600
-"""So long is remembered that a category has more: counting those takes half of the page's time."""
+MOST_AT_ONCE = 5000
 
 
 def list_images(
     user,
     project: Project,
     *,
+    after: int = 0,
+    limit: int = 100,
     status: str = "",
     search: str = "",
     annotator: str = "",
     category: int | None = None,
-) -> ImageQuerySet:
-    """The project's images, each with the annotations that `user` may see in `seen`.
+) -> tuple[list[Image], int | None]:
+    """At most `limit` of the project's images past the id `after`, and the id to go on with.
 
-    `search` is part of the name, in any case; `annotator` a username; `category` an id: images
-    with a region of it that `user` may see.
+    Each has the annotations that `user` may see in `seen`. `search` is part of the name, in any
+    case; `annotator` a username; `category` an id: images with a region of it that `user` may see.
     """
-    role = require(user, project, Role.ANNOTATOR)
+    sees_all = at_least(require(user, project, Role.ANNOTATOR), Role.REVIEWER)
     rows = Image.objects.filter(project=project)
+    sets: dict[str, Any] = {"project": project.pk}
     if status:
         rows = rows.filter(status=status)
+        sets["status"] = status
     if search:
         rows = rows.filter(name__icontains=search)
     if annotator:
-        theirs = Annotation.objects.visible_to(user).filter(annotator__username=annotator)
-        rows = rows.filter(Exists(theirs.filter(image=OuterRef("pk"))))
+        person = User.objects.filter(username=annotator).first()
+        if person is None or not (sees_all or person == user):
+            return [], None
+        sets["annotator"] = person.pk
     if category is not None:
+        sets["category"] = category
         if status == Image.Status.NEW:  # of those only gold images have regions
-            rows = rows.filter(pk__in=Gold.objects.filter(image__project=project).values("image"))
-        if at_least(role, Role.REVIEWER):
-            rows = _with_category(rows, project, category)
-        else:
-            one = Region.objects.filter(annotation=OuterRef("pk"), category=category)
-            mine = Annotation.objects.filter(project=project, annotator=user).order_by()
-            mine = mine.filter(Exists(one.filter(deleted_at=None)))
-            rows = rows.filter(pk__in=mine.values("image"))
-    return rows.prefetch_related(_annotations(user))
+            sets["gold"] = True
+        if not sees_all:
+            sets["annotator"] = user.pk
+            own = Region.objects.filter(image=OuterRef("pk"), category=category, deleted_at=None)
+            own = own.filter(annotation__annotator=user).order_by()
+            rows = rows.alias(own=Subquery(own.values("pk")[:1])).filter(own__isnull=False)
+    few = {"project", "status"}.issuperset(sets)
+    found = (_first if few else _among)(rows, sets, after, limit + 1)
+    more = len(found) > limit
+    found = found[:limit]
+    prefetch_related_objects(found, _annotations(user))
+    return found, found[-1].pk if more else None
 
 
-def _with_category(rows: ImageQuerySet, project: Project, category: int) -> ImageQuerySet:
-    """Those with a region of the category, whoever made it.
+def _first(rows: ImageQuerySet, sets: dict[str, Any], after: int, most: int) -> list[Image]:
+    return list(rows.filter(pk__gt=after).order_by("pk")[:most])
 
-    A rare category is looked up from its regions, a common one by walking the images in order.
-    Databases guess wrong here, and then join all annotations before the first page is cut off; so
-    each way leaves them no choice.
-    """
-    regions = Region.objects.filter(category=category, deleted_at=None).order_by()
-    key = f"common-category-{category}"
-    if not cache.get(key):
-        rare = isqrt(RARE * sum(image_counts([project.pk])[project.pk].values()))
-        if regions[: rare + 1].count() <= rare:
-            annotation = Annotation.objects.filter(pk=OuterRef("annotation")).order_by()
-            images = regions.values_list(Subquery(annotation.values("image")[:1]))
-            return rows.filter(pk__in=images[:rare])
-        cache.set(key, True, COMMON_SECONDS)
-    one = regions.filter(annotation__image=OuterRef("pk")).values("pk")
-    return rows.annotate(one_region=Subquery(one[:1])).filter(one_region__isnull=False)
+
+def _among(rows: ImageQuerySet, sets: dict[str, Any], after: int, most: int) -> list[Image]:
+    """The first of `rows` that are in all of `sets`, which hold all of `rows` and maybe more."""
+    found: list[Image] = []
+    size = most
+    while len(found) < most:
+        ids = walk(sets, after, size)
+        found += rows.filter(pk__in=ids).order_by("pk")
+        if len(ids) < size:
+            break
+        after, size = ids[-1], min(4 * size, MOST_AT_ONCE)
+    return found[:most]
 
 
 def get_image(user, pk: int) -> Image:

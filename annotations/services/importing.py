@@ -61,8 +61,8 @@ class Entry(NamedTuple):
 
 
 _REGION = (
-    *("uuid", "annotation_id", "category_id", "polygons", "counts", "area", "bbox", "is_crowd"),
-    *("order", "attributes", "export_id"),
+    *("uuid", "annotation_id", "image_id", "category_id", "polygons", "counts", "area", "bbox"),
+    *("is_crowd", "order", "attributes", "export_id"),
 )
 _ANNOTATION = ("uuid", "image_id")
 _REVIEW = ("annotation_id",)
@@ -300,7 +300,7 @@ class Rows:
         bulk.insert(
             Region,
             _REGION,
-            self._regions((keys[image], rows) for image, rows in fresh.items()),
+            self._regions(fresh, keys),
             source=SOURCE,
             version=1,
             author_id=self.user.pk,
@@ -349,20 +349,23 @@ class Rows:
         )
 
     def _regions(
-        self, of_annotations: Iterable[tuple[int, list[Row]]]
+        self, of_images: dict[int, list[Row]], annotations: dict[int, int]
     ) -> Iterator[tuple[Any, ...]]:
-        """Attributes stay as the file has them: what fits none of the category's is kept too."""
+        """Attributes stay as the file has them: what fits none of the category's is kept too.
+
+        annotations: of each image, whose id is the key.
+        """
         uuids = bulk.uuids()
         keys = {id: category.pk for id, category in self.categories.items()}
-        for annotation, rows in of_annotations:
+        for image, rows in of_images.items():
             for category, parts, counts, area, bbox, crowd, order, attributes, _, id in rows:
                 text = "{}"
                 if attributes:
                     known = self.categories[category].attributes
                     text = json.dumps(typed.from_text(known, attributes))
                 yield (
-                    *(next(uuids), annotation, keys[category], parts, counts, area, bbox, crowd),
-                    *(order, text, self._keep_id(id)),
+                    *(next(uuids), annotations[image], image, keys[category], parts, counts, area),
+                    *(bbox, crowd, order, text, self._keep_id(id)),
                 )
 
     # --- predictions ------------------------------------------------------------------------------

@@ -361,7 +361,9 @@ class Patch:
 
     def _upsert(self, region: Region | None, write: Upsert, shape: Shape) -> Region:
         if region is None:
-            region = Region(uuid=write.region, annotation=self.annotation, version=0)
+            region = Region(
+                uuid=write.region, annotation=self.annotation, image=self.image, version=0
+            )
             self.regions[write.region] = region
         region.category = self.categories[write.category]
         region.polygons = shape.polygons

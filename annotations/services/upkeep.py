@@ -9,11 +9,28 @@ import threading
 import time
 
 from django.db import close_old_connections
+from django.db.models import OuterRef, Subquery
 
+from annotations.models import Annotation, Region
 from annotations.services import facts, files, jobs, notifications, tallies, webhooks, work
 
 log = logging.getLogger(__name__)
 TIDY_EVERY_SECONDS = 600
+
+
+REGIONS_AT_ONCE = 5000
+
+
+def give_images() -> int:
+    """Writes the image of regions that a process of an earlier version made; how many.
+
+    Those there are while the processes of an installation are changed one after the other.
+    """
+    rows = Region.objects.filter(image=None).order_by("pk").values("pk")[:REGIONS_AT_ONCE]
+    of_annotation = Annotation.objects.filter(pk=OuterRef("annotation")).values("image")
+    return Region.objects.filter(pk__in=list(rows.values_list("pk", flat=True))).update(
+        image=Subquery(of_annotation)
+    )
 
 
 def forever(stop: threading.Event, every: float = 5) -> None:
@@ -25,6 +42,7 @@ def forever(stop: threading.Event, every: float = 5) -> None:
             work.sweep()
             webhooks.sweep()
             tallies.compact()
+            give_images()
             facts.measure_late()
             if time.monotonic() - tidied > TIDY_EVERY_SECONDS:
                 tidied = time.monotonic()
