@@ -1,5 +1,6 @@
 """Settings, all read from the environment. `docs/deployment.md` lists every variable."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ SECRET_KEY = _secret_key()
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 PORT = env.int("PORT", default=8000)
+# Of `manage.py serve`. They share what is loaded; more than four would get in each other's way.
+WEB_PROCESSES = env.int("WEB_PROCESSES", default=min(4, os.cpu_count() or 1))
 BEHIND_TLS = env.bool("BEHIND_TLS", default=False)
 
 INSTALLED_APPS = [

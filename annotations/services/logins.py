@@ -1,7 +1,11 @@
 """Guessing passwords is slow: attempts are counted by address, and by address and name."""
 
+import contextlib
+import fcntl
 import hashlib
 import logging
+import time
+from pathlib import Path
 
 from django.conf import settings
 from django.core.cache import cache
@@ -37,12 +41,43 @@ def address_of(request: HttpRequest) -> str:
 
 
 def _count(what: str) -> int:
-    key = "login:" + hashlib.sha256(what.encode(errors="replace")).hexdigest()
+    key = hashlib.sha256(what.encode(errors="replace")).hexdigest()
     try:
-        cache.add(key, 0, WINDOW_SECONDS)
+        return _count_in_cache(f"login:{key}") if settings.REDIS_URL else _count_in_file(key)
+    except Exception:  # a dead cache or a full disk: nobody is locked out by it
+        log.warning("Attempts to log in cannot be counted", exc_info=True)
+        return 1
+
+
+def _count_in_cache(key: str) -> int:
+    cache.add(key, 0, WINDOW_SECONDS)
+    try:
         return cache.incr(key)
     except ValueError:  # it expired between the two
         return 1
-    except Exception:  # whatever the cache's client raises: nobody is locked out by a dead cache
-        log.warning("Attempts to log in cannot be counted", exc_info=True)
-        return 1
+
+
+def _count_in_file(key: str) -> int:
+    """Without Redis all web processes of a machine count in its spool."""
+    _folder().mkdir(parents=True, exist_ok=True)
+    with (_folder() / key).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        begun, count = map(float, file.read().split() or (0, 0))
+        if time.time() - begun > WINDOW_SECONDS:
+            begun, count = time.time(), 0
+        file.truncate(0)
+        file.write(f"{begun} {count + 1}")
+        return int(count) + 1
+
+
+def tidy() -> None:
+    """Remove what was counted long ago."""
+    with contextlib.suppress(FileNotFoundError):
+        for path in _folder().iterdir():
+            if time.time() - path.stat().st_mtime > 10 * WINDOW_SECONDS:
+                path.unlink()
+
+
+def _folder() -> Path:
+    return Path(settings.SPOOL_DIR) / "logins"

@@ -12,7 +12,7 @@ from django.db import close_old_connections
 from django.db.models import OuterRef, Subquery
 
 from annotations.models import Annotation, Region
-from annotations.services import facts, files, jobs, notifications, tallies, webhooks, work
+from annotations.services import facts, files, jobs, logins, notifications, tallies, webhooks, work
 
 log = logging.getLogger(__name__)
 TIDY_EVERY_SECONDS = 600
@@ -33,21 +33,27 @@ def give_images() -> int:
     )
 
 
+def sweep() -> None:
+    """Take back what is overdue, and do what somebody else should have done by now."""
+    jobs.sweep()
+    work.sweep()
+    webhooks.sweep()
+    tallies.compact()
+    give_images()
+    facts.measure_late()
+
+
 def forever(stop: threading.Event, every: float = 5) -> None:
     """Sweep jobs and leases every so many seconds, tidy files now and then, until `stop` is set."""
     tidied = time.monotonic()
     while not stop.wait(every):
         try:
-            jobs.sweep()
-            work.sweep()
-            webhooks.sweep()
-            tallies.compact()
-            give_images()
-            facts.measure_late()
+            sweep()
             if time.monotonic() - tidied > TIDY_EVERY_SECONDS:
                 tidied = time.monotonic()
                 files.tidy()
                 jobs.tidy()
+                logins.tidy()
                 notifications.tidy()
                 webhooks.tidy()
         except Exception:  # the database may be away; what was missed is done the next time

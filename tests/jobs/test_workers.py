@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +224,7 @@ def served(tmp_path_factory) -> Iterator[tuple[subprocess.Popen[str], int, dict[
         "READ_DOTENV": "0",
         "PORT": str(port),
         "JOB_LEASE_SECONDS": "2",
+        "WEB_PROCESSES": "2",
         "DJANGO_SETTINGS_MODULE": "tests.jobs.poison",
     }
     process = subprocess.Popen(
@@ -252,16 +253,14 @@ def python(environment: dict[str, str], code: str) -> Any:
     return json.loads(done.stdout)
 
 
-def _processes(wanted: Callable[[str], bool]) -> list[int]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if wanted(line):
-            found.append(int(folder.name))
-    return sorted(found)
+def _descendants(pid: int) -> dict[int, str]:
+    """The processes that a process started, and what they are called."""
+    found: dict[int, str] = {}
+    for path in Path("/proc").glob(f"{pid}/task/*/children"):
+        for child in map(int, path.read_text().split()):
+            found[child] = Path(f"/proc/{child}/comm").read_text().strip()
+            found |= _descendants(child)
+    return found
 
 
 def test_a_taken_port_is_told_in_plain_words(served):
@@ -299,22 +298,38 @@ def test_a_poison_job_is_given_up_and_others_go_on(served):
     assert (attempts, error["code"]) == (3, "worker_stopped")
 
 
-def test_a_web_process_that_dies_is_started_again(served):
-    _, port, _ = served
+def _web(process: subprocess.Popen[str]) -> list[int]:
+    return sorted(pid for pid, name in _descendants(process.pid).items() if name == "web")
 
-    def web() -> list[int]:
-        return _processes(lambda line: "gunicorn" in line and f":{port} " in line)
 
-    before = web()
-    os.kill(before[0], signal.SIGKILL)
-    wait_until(lambda: not set(web()) & set(before), "the end of the old ones", seconds=30)
-    wait_until(lambda: _answers(port), "the web process", seconds=30)
+def test_web_processes_that_die_are_started_again(served):
+    process, port, _ = served
+    before = _web(process)
+    assert len(before) == 3  # gunicorn's arbiter and, by WEB_PROCESSES, two
+    for victims in (before[1:], before[:1]):
+        for pid in victims:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not set(_web(process)) & set(victims), "their end", seconds=30)  # noqa: B023
+        wait_until(lambda: len(_web(process)) == 3, "new ones", seconds=30)
+        wait_until(lambda: _answers(port), "the web process", seconds=30)
+
+
+def test_workers_for_models_come_when_they_are_needed(served):
+    process, _, environment = served
+    workers = {"worker-io", "worker-batch", "worker-interac"}
+    assert workers & set(_descendants(process.pid).values()) == {"worker-io"}
+    python(
+        environment,
+        "from labeler import celery_app\n"
+        "celery_app.send_task('inference.tasks.embed', args=[0, 0], queue='batch')\n"
+        "print('null')",
+    )
+    wait_until(lambda: "worker-batch" in _descendants(process.pid).values(), "the worker")
 
 
 def test_sigterm_stops_everything(served):
     process, port, environment = served
-    ours = _processes(lambda line: "celery" in line or f":{port} " in line)
-    ours = [pid for pid in ours if _environment(pid).get("PORT") == str(port)]
+    ours = _descendants(process.pid)
     assert len(ours) >= 5
     process.terminate()
     out, _ = process.communicate(timeout=30)
@@ -325,13 +340,22 @@ def test_sigterm_stops_everything(served):
         assert probe.connect_ex(("127.0.0.1", port))
     logs = Path(environment["LABELER_DATA"]) / "logs"
     assert {log.name for log in logs.iterdir()} == {
-        "web.log", "worker-interactive.log", "worker-batch.log", "worker-io.log",
+        "tables.log", "web.log", "worker-batch.log", "worker-io.log", "sweeper.log",
     }  # fmt: skip
 
 
-def _environment(pid: int) -> dict[str, str]:
+def test_nothing_outlives_a_supervisor_that_is_killed(served):
+    """Started anew, since the one of the module is stopped by now."""
+    _, port, environment = served
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "serve"], cwd=ROOT, env=environment, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
-        pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-    except OSError:
-        return {}
-    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        wait_until(lambda: _answers(port), "serve", seconds=60)
+        wait_until(lambda: len(_descendants(process.pid)) >= 5, "all processes")
+    finally:
+        ours = _descendants(process.pid)
+        process.kill()
+        process.wait(timeout=30)
+    wait_until(lambda: not [pid for pid in ours if Path(f"/proc/{pid}").exists()], "their end")

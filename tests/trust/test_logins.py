@@ -1,5 +1,7 @@
 """Guessing is slow at every door, whatever the guesser says about itself."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.core.cache.backends.redis import RedisCache
 
@@ -57,7 +59,17 @@ def test_the_right_password_of_somebody_counted_out_does_not_open(client, db, mo
     assert client.get("/api/me").status_code == 401
 
 
-def test_a_dead_cache_locks_nobody_out(client, db, monkeypatch):
+def test_without_redis_all_that_count_at_once_count_together(monkeypatch):
+    """In files, which threads lock as processes do; a minute later none of it counts."""
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(logins._count, ["anna"] * 400))
+    assert sorted(found) == list(range(1, 401))
+    monkeypatch.setattr(logins, "WINDOW_SECONDS", -1)
+    assert logins._count("anna") == 1
+
+
+def test_a_dead_cache_locks_nobody_out(client, db, monkeypatch, settings):
+    settings.REDIS_URL = "redis://127.0.0.1:1/0"
     monkeypatch.setattr(logins, "cache", RedisCache("redis://127.0.0.1:1/0", {}))
     User.objects.create_user("anna", password="open sesame")
     data = {"username": "anna", "password": "open sesame"}

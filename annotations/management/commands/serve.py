@@ -1,44 +1,80 @@
 """`manage.py serve`: the whole product on one machine, with one command.
 
-Starts gunicorn and a Celery worker per queue, starts again what dies, and sweeps jobs meanwhile. It
-stops all of it on SIGTERM or Ctrl+C. What a process says goes to `<data>/logs/<name>.log`.
+Loads the product once and forks it: web processes under gunicorn, a Celery worker per queue and the
+sweeper, which so share what is loaded. Starts again what dies, and stops all of it on SIGTERM or
+Ctrl+C. What a process says goes to `<data>/logs/<name>.log`.
 """
 
 import contextlib
+import contextvars
 import ctypes
+import gc
 import os
+import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
-from typing import Any
+import traceback
+import warnings
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from typing import Any, NoReturn
 
+from celery import current_app
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import connection
+from django.core.servers.basehttp import get_internal_wsgi_application
+from django.db import connection, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.test import RequestFactory
+from gunicorn.app.base import BaseApplication
 
 from annotations.services import upkeep
 
 QUEUES = ("interactive", "batch", "io")
-THREADS = 16
+THREADS = 8
 MAX_LOG_BYTES = 10 * 2**20
 STOP_SECONDS = 15
+WATCH_SECONDS = 0.1
 SETTLED_SECONDS = 60
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PRELOADED = (
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.log",
+    "celery.apps.worker",
+    "celery.backends.filesystem",
+    "celery.bin.celery",
+    "celery.concurrency.solo",
+    "celery.contrib.django.task",
+    "celery.worker.autoscale",
+    "celery.worker.components",
+    "celery.worker.consumer",
+    "celery.worker.strategy",
+    "gunicorn.glogging",
+    "gunicorn.workers.gthread",
+    "kombu.transport.filesystem",
+)
+"""What processes would import after they are forked, each for itself."""
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # linux/prctl.h
+M_ARENA_MAX = -8  # malloc.h
 
 
 class Child:
-    """One process of the product, in a process group of its own."""
+    """One process of the product, in a session of its own: a fork of this one that calls `main`."""
 
-    def __init__(self, name: str, *module: str) -> None:
+    def __init__(
+        self, name: str, main: Callable[[], object], wanted: Callable[[], bool] = lambda: True
+    ) -> None:
         self.name = name
-        self.command = [sys.executable, "-m", *module]
+        self.main = main
+        self.wanted = wanted
         self.log = settings.DATA_DIR / "logs" / f"{name}.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+        self.status: int | None = None
         self.started = 0.0
         self.failures = 0
 
@@ -46,25 +82,49 @@ class Child:
         self.log.parent.mkdir(exist_ok=True)
         if self.log.exists() and self.log.stat().st_size > MAX_LOG_BYTES:
             self.log.replace(self.log.with_suffix(".log.1"))
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command,
-                cwd=settings.BASE_DIR,
-                env=os.environ | {"CELERY_SKIP_CHECKS": "1"},  # they would import all pages
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=_end_with_the_parent if sys.platform == "linux" else None,
-            )
+        connections.close_all()  # SQLite's must not be carried across a fork
+        parent = os.getpid()
+        self.pid = os.fork()
+        if not self.pid:
+            self._run(parent)
+        self.status = None
         self.started = time.monotonic()
+
+    def _run(self, parent: int) -> NoReturn:
+        code = 1
+        try:
+            os.setsid()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            if sys.platform == "linux":
+                system = ctypes.CDLL(None)
+                system.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # should the supervisor be killed
+                system.prctl(PR_SET_NAME, self.name.encode())
+                if os.getppid() != parent:
+                    os._exit(1)
+            with self.log.open("ab") as log, open(os.devnull, "rb") as nothing:
+                os.dup2(nothing.fileno(), 0)
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+            self.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)  # what this process was to do at its end is the supervisor's to do
 
     def ended(self) -> str:
         """How it ended, empty while it runs."""
-        code = self.process.poll() if self.process else None
-        if code is None:
+        if self.pid and self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.status = os.waitstatus_to_exitcode(status) if pid else None
+        if self.status is None:
             return ""
-        return f"signal {-code}" if code < 0 else f"status {code}"
+        return f"signal {-self.status}" if self.status < 0 else f"status {self.status}"
 
     def rest(self) -> float:
         """Seconds to wait before it is started again: longer with each failure in a row."""
@@ -76,23 +136,33 @@ class Child:
 
     def signal(self, number: int) -> None:
         """To the process, SIGKILL to its whole group."""
-        if self.process is None:
+        if not self.pid:
             return
         with contextlib.suppress(ProcessLookupError):
             if number == signal.SIGKILL:
-                os.killpg(self.process.pid, number)
-            else:
-                self.process.send_signal(number)
+                os.killpg(self.pid, number)
+            elif not self.ended():
+                os.kill(self.pid, number)
 
 
-def _end_with_the_parent() -> None:
-    """Ask the kernel to stop this process when the supervisor is killed."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+class Web(BaseApplication):
+    """gunicorn with the application that is loaded already."""
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+        super().__init__()
+
+    def load_config(self) -> None:
+        for name, value in self.options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        return get_internal_wsgi_application()
 
 
 class Command(BaseCommand):
-    help = "Serves the product: web process, workers and sweeper, until Ctrl+C."
-    requires_system_checks: list[str] = []  # they import all pages, which the web process does
+    help = "Serves the product: web processes, workers and sweeper, until Ctrl+C."
+    requires_system_checks: list[str] = []  # they would take as long as the start itself
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1", help="Address to listen on.")
@@ -100,13 +170,27 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, host: str, port: int, **options: Any) -> None:
         _check_port(host, port)
-        if _unapplied_migrations():
-            self.say("Bringing the database up to date")
-            call_command("migrate", verbosity=0)
+        tables = Child("tables", self._bring_tables_up_to_date)
+        tables.start()
+        os.environ["CELERY_SKIP_CHECKS"] = "1"  # they would go through all models and pages
+        counts = settings.DATA_DIR / "counts"
+        shutil.rmtree(counts, ignore_errors=True)
+        counts.mkdir()
+        # Where the web processes count together; looked for when prometheus_client is imported.
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counts)
         self.stop = threading.Event()
         self.children: list[Child] = []
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self.stop.set())
+        preloads = sys.platform == "linux"  # elsewhere some libraries break when they are forked
+        if preloads:
+            _preload()
+        while not tables.ended():
+            time.sleep(0.02)
+        if tables.status:
+            raise CommandError(f"The database cannot be brought up to date. {tables.log} says why")
+        if preloads:
+            _warm_up()
         try:
             self._start_web(host, port)
             self._start_workers()
@@ -118,12 +202,13 @@ class Command(BaseCommand):
         self.stdout.write(text)
         self.stdout.flush()
 
+    def _bring_tables_up_to_date(self) -> None:
+        executor = MigrationExecutor(connection)
+        if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+            call_command("migrate", verbosity=0)
+
     def _start_web(self, host: str, port: int) -> None:
-        web = Child(
-            "web",
-            *["gunicorn", "labeler.wsgi", "--bind", f"{host}:{port}", "--worker-class", "gthread"],
-            *["--threads", str(THREADS), "--timeout", "120", "--no-control-socket"],
-        )
+        web = Child("web", partial(_serve, host, port))
         self.children.append(web)
         web.start()
         while not _answers(host, port):
@@ -136,20 +221,21 @@ class Command(BaseCommand):
     def _start_workers(self) -> None:
         # Solo: half the memory of a pool; one that crashes is started again by `_watch`.
         for queue in QUEUES:
-            worker = Child(
-                f"worker-{queue}",
-                *["celery", "--app", "labeler", "worker", "--queues", queue, "--pool", "solo"],
-                *["--without-gossip", "--without-mingle", "--without-heartbeat"],
-                *["--hostname", f"{queue}@%h", "--loglevel", "INFO"],
-            )
-            self.children.append(worker)
-            worker.start()
-        threading.Thread(target=upkeep.forever, args=(self.stop,), daemon=True).start()
+            words = ["worker", "--queues", queue, "--pool", "solo", "--hostname", f"{queue}@%h"]
+            words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+            words += ["--loglevel", "INFO"]
+            main = partial(current_app.worker_main, words)
+            self.children.append(Child(f"worker-{queue}", main, partial(_has_work, queue)))
+        self.children.append(Child("sweeper", partial(upkeep.forever, threading.Event())))
 
     def _watch(self) -> None:
         again: dict[str, float] = {}
-        while not self.stop.wait(0.25):
+        while not self.stop.wait(WATCH_SECONDS):
             for child in self.children:
+                if not child.pid:
+                    if child.wanted():
+                        child.start()
+                    continue
                 how = child.ended()
                 if how and child.name not in again:
                     again[child.name] = time.monotonic() + child.rest()
@@ -159,7 +245,7 @@ class Command(BaseCommand):
                     child.start()
 
     def _end(self) -> None:
-        running = [child for child in self.children if child.process and not child.ended()]
+        running = [child for child in self.children if child.pid and not child.ended()]
         if running:
             self.say("Stopping")
         for child in running:
@@ -169,6 +255,52 @@ class Command(BaseCommand):
             time.sleep(0.05)
         for child in self.children:
             child.signal(signal.SIGKILL)
+
+
+def _has_work(queue: str) -> bool:
+    """Whether a worker of the queue is needed by now; nobody may ever ask for a learned model."""
+    if queue == "io" or not settings.CELERY_BROKER_URL.startswith("filesystem://"):
+        return True
+    folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_in"]
+    return any(name.endswith(f".{queue}.msg") for name in os.listdir(folder))
+
+
+def _preload() -> None:
+    """Load everything that processes need. Opens nothing, starts no thread."""
+    ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)  # threads of Python seldom allocate at once
+    warnings.filterwarnings("ignore", "No directory at")  # WhiteNoise, where nothing is collected
+    get_internal_wsgi_application()
+    current_app.loader.import_default_modules()
+    current_app.finalize()
+    for name in PRELOADED:
+        import_module(name)
+
+
+def _warm_up() -> None:
+    """What each process would make for itself when it is first needed, such as how models relate,
+    is made here, and is no garbage for any collector to look through."""
+    with contextlib.suppress(Exception):  # the processes will say what is wrong
+        upkeep.sweep()
+        host = settings.ALLOWED_HOSTS[0].lstrip(".*") or "localhost"
+        page = RequestFactory(SERVER_NAME=host).get("/login").environ
+        application: Any = get_internal_wsgi_application()
+        contextvars.copy_context().run(application, page, lambda *_: None)
+    connections.close_all()
+    gc.collect()
+    gc.freeze()
+
+
+def _serve(host: str, port: int) -> None:
+    web = Web(
+        bind=f"{host}:{port}",
+        worker_class="gthread",
+        workers=settings.WEB_PROCESSES,
+        threads=THREADS,
+        timeout=120,
+        preload_app=True,
+        control_socket_disable=True,
+    )
+    web.run()
 
 
 def _check_port(host: str, port: int) -> None:
@@ -191,8 +323,3 @@ def _answers(host: str, port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
         return True
     return False
-
-
-def _unapplied_migrations() -> bool:
-    executor = MigrationExecutor(connection)
-    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
