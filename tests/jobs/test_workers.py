@@ -1,5 +1,6 @@
 """Real Celery workers on the embedded broker, killed in the middle of their work."""
 
+import contextlib
 import functools
 import io
 import json
@@ -256,10 +257,10 @@ def python(environment: dict[str, str], code: str) -> Any:
 def _descendants(pid: int) -> dict[int, str]:
     """The processes that a process started, and what they are called."""
     found: dict[int, str] = {}
-    for path in Path("/proc").glob(f"{pid}/task/*/children"):
-        for child in map(int, path.read_text().split()):
-            found[child] = Path(f"/proc/{child}/comm").read_text().strip()
+    with contextlib.suppress(OSError):  # it ended meanwhile
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
             found |= _descendants(child)
+            found[child] = Path(f"/proc/{child}/comm").read_text().strip()
     return found
 
 
