@@ -6,53 +6,63 @@ database, and filled in with values.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import orjson
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import QuerySet, TextField
+from django.db.models import DateTimeField, JSONField, Model, QuerySet, TextField, UUIDField
 from django.db.models.functions import Cast
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
+from django.utils import timezone
 
 _MARK = 2**31 - 1000
 """Stands for the first value while a query is compiled; the next ones follow it.
 
 Django drops conditions that are always true or false because a column has fewer bits.
 """
+A_UUID = UUID(int=0)
+A_TIME = datetime(1, 1, 1, tzinfo=UTC)
+_ROWS_AT_ONCE = 500
+Value = int | str | UUID | datetime | Collection[int] | Collection[UUID]
 
 
 class Prepared:
     """The query that `build` makes of values, each of which may only be compared with.
 
-    They are whole numbers; one whose parameter has the default "" is a text. `update` names columns
-    and their new values: then it is an UPDATE, which returns `returning`.
+    They are whole numbers, unless the parameter's default is "" (a text), A_UUID or A_TIME. One
+    that `build` puts in a list, `id__in=[ids]`, is any number of them. `update` names columns and
+    their new values: then it is an UPDATE, whose further values come after those of `build`; it
+    returns the columns `returning`.
     """
 
     def __init__(
         self,
         build: Callable[..., QuerySet[Any, Any]],
-        update: Callable[[], dict[str, Any]] | None = None,
-        returning: str = "",
+        update: Callable[..., dict[str, Any]] | None = None,
+        returning: Sequence[str] = (),
     ) -> None:
-        self._build, self._update, self._returning = build, update, returning
+        self.build, self._update, self._returning = build, update, returning
         self._compiled: dict[str, _Compiled] = {}
 
-    def __call__(self, *values: int | str) -> list[Any]:
+    def __call__(self, *values: Value) -> list[Any]:
         """The rows, each a sequence of values with Python's types."""
         return self._here().rows(values)
 
-    def first(self, *values: int | str) -> Any:
+    def first(self, *values: Value) -> Any:
         """The first column of the first row, None where there is no row."""
         rows = self(*values)
         return rows[0][0] if rows else None
 
-    def instances(self, *values: int | str) -> list[Any]:
+    def instances(self, *values: Value) -> list[Any]:
         """The rows as instances of the model, with what `select_related` and `annotate` add."""
         compiled = self._here()
         return [compiled.instance(row) for row in compiled.rows(values)]
 
-    def instance(self, *values: int | str) -> Any:
+    def instance(self, *values: Value) -> Any:
         """The first of `instances`, None where there is no row."""
         return next(iter(self.instances(*values)), None)
 
@@ -63,25 +73,49 @@ class Prepared:
         return self._compiled[vendor]
 
     def _compile(self) -> "_Compiled":
-        parameters = inspect.signature(self._build).parameters.values()
-        marks: list[int | str] = [
-            _MARK + index if parameter.default is parameter.empty else str(_MARK + index)
-            for index, parameter in enumerate(parameters)
-        ]
-        query: Any = self._build(*marks).query
+        marks = _marks(self.build)
+        query: Any = self.build(*marks).query
         if self._update:
+            more = _marks(self._update, len(marks))
             query = query.chain(UpdateQuery)
-            query.add_update_values(self._update())
+            query.add_update_values(self._update(*more))
+            marks += more
         compiler = query.get_compiler(connection=connection)
         sql, given = compiler.as_sql()
         if self._returning:
-            sql += f" RETURNING {connection.ops.quote_name(self._returning)}"
+            sql += f" RETURNING {', '.join(map(connection.ops.quote_name, self._returning))}"
+        known = {_for_database(mark): number for number, mark in enumerate(marks)}
         places = [
-            (place, marks.index(value))
+            (place, known[value])
             for place, value in enumerate(given)
-            if isinstance(value, int | str) and value in marks
+            if isinstance(value, int | str | UUID | datetime) and value in known
         ]
         return _Compiled(sql, list(given), places, compiler, not self._update)
+
+
+def _marks(build: Callable[..., Any], first: int = 0) -> list[Any]:
+    """What stands for each value while a query is compiled, of the value's type."""
+    marks: list[Any] = []
+    for number, parameter in enumerate(inspect.signature(build).parameters.values(), _MARK + first):
+        match parameter.default:
+            case str():
+                marks.append(str(number))
+            case UUID():
+                marks.append(UUID(int=number))
+            case datetime():
+                marks.append(A_TIME + timedelta(seconds=number))
+            case _:
+                marks.append(number)
+    return marks
+
+
+def _for_database(value: Any) -> Any:
+    """A value as a cursor of this kind of database takes it."""
+    if isinstance(value, UUID):
+        return value if connection.features.has_native_uuid_field else value.hex
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    return value
 
 
 class _Compiled:
@@ -103,12 +137,20 @@ class _Compiled:
             self.related = populators(info, compiler.select, DEFAULT_DB_ALIAS)
             self.annotations = list((compiler.annotation_col_map or {}).items())
 
-    def rows(self, values: tuple[int | str, ...]) -> list[Any]:
+    def rows(self, values: Sequence[Value]) -> list[Any]:
         given = self.given.copy()
-        for place, number in self.places:
-            given[place] = values[number]
+        sql = self.sql
+        for place, number in reversed(self.places):
+            value = values[number]
+            if isinstance(value, Collection) and not isinstance(value, str):
+                if not value:
+                    return []
+                sql = _widened(sql, place, len(value))
+                given[place : place + 1] = map(_for_database, value)
+            else:
+                given[place] = _for_database(value)
         with connection.cursor() as cursor:
-            cursor.execute(self.sql, given)
+            cursor.execute(sql, given)
             rows = cursor.fetchall()
         if self.converters and rows:
             compiler = self.query.get_compiler(connection=connection)
@@ -123,6 +165,123 @@ class _Compiled:
         for name, column in self.annotations:
             setattr(made, name, row[column])
         return made
+
+
+def _widened(sql: str, place: int, count: int) -> str:
+    """The SQL with so many placeholders where its placeholder number `place` is."""
+    parts = sql.split("%s")
+    many = ", ".join(["%s"] * count)
+    return f"{'%s'.join(parts[: place + 1])}{many}{'%s'.join(parts[place + 1 :])}"
+
+
+class Insert:
+    """INSERT of instances of a model, which get their ids.
+
+    `unique` names columns of which there may be a row already, in which `update` is written over.
+    `ignore`: a row that breaks a constraint of uniqueness is left out, and the answer says so.
+    """
+
+    def __init__(
+        self,
+        model: type[Model],
+        unique: Sequence[str] = (),
+        update: Sequence[str] = (),
+        ignore: bool = False,
+    ) -> None:
+        columns = [one for one in model._meta.concrete_fields if not one.db_returning]
+        self._columns = _Columns(model, columns)
+        names = self._columns.names
+        self._head = f"INSERT INTO {self._columns.table} ({', '.join(names)}) VALUES "  # noqa: S608 (names of models)
+        self._row = f"({', '.join(['%s'] * len(names))})"
+        self._tail = " ON CONFLICT DO NOTHING" if ignore else ""
+        if unique:
+            over = _Columns(model, [model._meta.get_field(name) for name in update]).names
+            self._tail += f" ON CONFLICT ({', '.join(map(_quoted, unique))}) DO UPDATE SET "
+            self._tail += ", ".join(f"{name} = EXCLUDED.{name}" for name in over)
+        self._returns = model._meta.pk.db_returning
+        if self._returns:
+            self._tail += f" RETURNING {_key(model)}"
+
+    def __call__(self, *instances: Model) -> bool:
+        """Whether all of them are there now."""
+        now = timezone.now()
+        made: list[Any] = []
+        for first in range(0, len(instances), _ROWS_AT_ONCE):
+            part = instances[first : first + _ROWS_AT_ONCE]
+            given = [
+                value
+                for instance in part
+                for value in self._columns.values(instance, now, new=True)
+            ]
+            sql = f"{self._head}{', '.join([self._row] * len(part))}{self._tail}"
+            with connection.cursor() as cursor:
+                cursor.execute(sql, given)
+                if self._returns:
+                    made += cursor.fetchall()
+        if not self._returns or len(made) < len(instances):
+            return not self._returns
+        for instance, (key,) in zip(instances, made, strict=True):
+            instance.pk = key
+            instance._state.adding = False
+        return True
+
+
+class Update:
+    """UPDATE of some fields of one instance of a model, by its id."""
+
+    def __init__(self, model: type[Model], *fields: str) -> None:
+        self._columns = _Columns(model, [model._meta.get_field(name) for name in fields])
+        written = ", ".join(f"{name} = %s" for name in self._columns.names)
+        self._sql = f"UPDATE {self._columns.table} SET {written} WHERE {_key(model)} = %s"  # noqa: S608 (names of models)
+
+    def __call__(self, instance: Model) -> None:
+        with connection.cursor() as cursor:
+            values = self._columns.values(instance, timezone.now(), new=False)
+            cursor.execute(self._sql, [*values, instance.pk])
+
+
+class _Columns:
+    """Fields of a model, and how their values become those of a database."""
+
+    def __init__(self, model: type[Model], fields: Sequence[Any]) -> None:
+        self.table = _quoted(model._meta.db_table)
+        self.names = [_quoted(field.column) for field in fields]
+        self._fields = [
+            (
+                field.attname,
+                _READY.get(type(field)),
+                bool(getattr(field, "auto_now", False)),
+                bool(getattr(field, "auto_now_add", False)),
+            )
+            for field in fields
+        ]
+
+    def values(self, instance: Model, now: datetime, *, new: bool) -> list[Any]:
+        """In the order of `names`. Times that Django would set by itself are `now`."""
+        found = []
+        for name, ready, at_any_time, at_first in self._fields:
+            if at_any_time or (at_first and new):
+                setattr(instance, name, now)
+            value = getattr(instance, name)
+            found.append(value if value is None or ready is None else ready(value))
+        return found
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+_READY: dict[type, Callable[[Any], Any]] = {
+    JSONField: _json, UUIDField: _for_database, DateTimeField: _for_database,
+}  # fmt: skip
+
+
+def _key(model: type[Model]) -> str:
+    return _quoted(str(model._meta.pk.column))
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def as_text(name: str) -> Cast:

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from django.urls import path
@@ -14,6 +14,8 @@ from annotations.access import find, role_in
 from annotations.api.base import ErrorSerializer, View, endpoint
 from annotations.api.pagination import page, page_of
 from annotations.api.serializers_annotations import (
+    BIG,
+    INT,
     WRITES,
     AnnotationLineSerializer,
     AnnotationQuery,
@@ -68,9 +70,8 @@ class OwnPatches(View):
     @endpoint(body=OwnPatchSerializer, replies=OwnPatchResultSerializer, errors=SAVE_ERRORS)
     def post(self, request: Request, pk: int) -> Response:
         """A patch of the own annotation, begun if there is none, and its submission: one commit."""
-        image = find(Image.objects.select_related("project"), request.user, pk=pk)
         values = self.body | {"writes": read_writes(self.body["writes"])}
-        annotation, result = submissions.save(request.user, image, **values)
+        annotation, result = submissions.save(request.user, pk, **values)
         about = {"annotation": annotation.pk, "status": annotation.status}
         return Response(about | _result(result))
 
@@ -109,24 +110,57 @@ class Patches(View):
 
 def read_writes(raws: list[Any]) -> list[Write]:
     """The writes of a patch. ServiceError 400, or 428 where a version is missing."""
-    readers = {op: serializer() for op, (serializer, _) in WRITES.items()}
-    return [_read_write(index, raw, readers) for index, raw in enumerate(raws)]
+    return [_plain_upsert(raw) or _read_write(index, raw) for index, raw in enumerate(raws)]
 
 
-def _read_write(index: int, raw: Any, readers: dict[str, Any]) -> Write:
+_READERS = {op: (serializer(), made) for op, (serializer, made) in WRITES.items()}
+_UPSERT = {field.name for field in fields(Upsert)} | {"op"}
+_NEEDED = {"op", "region", "based_on", "key", "category"}
+
+
+def _plain_upsert(raw: Any) -> Upsert | None:
+    """What editors send, read ten times as fast; None: the serializer says what it is."""
+    if not isinstance(raw, dict) or not _NEEDED <= raw.keys() <= _UPSERT or raw["op"] != "upsert":
+        return None
+    given = raw.get
+    source, mask, proposal = given("source", "api"), given("mask"), given("proposal")
+    numbers = (raw["based_on"], raw["category"], given("order", 0))
+    try:
+        region, key = uuid.UUID(hex=raw["region"]), uuid.UUID(hex=raw["key"])
+    except (ValueError, AttributeError, TypeError):
+        return None
+    if (
+        not all(type(number) is int for number in numbers)
+        or not 0 <= numbers[0] <= BIG
+        or not 1 <= numbers[1] <= BIG
+        or not -INT <= numbers[2] <= INT
+        or not (proposal is None or (type(proposal) is int and 1 <= proposal <= BIG))
+        or type(given("is_crowd", False)) is not bool
+        or given("attributes", {}) is None
+        or type(source) is not str
+        or not (source.isascii() and source.isprintable() and 0 < len(source.strip()) <= 40)
+        or source != source.strip()
+        or (mask is not None and (type(mask) is not dict or mask.keys() != {"size", "counts"}))
+    ):
+        return None
+    values = {name: value for name, value in raw.items() if name != "op"}
+    return Upsert(**values | {"region": region, "key": key})
+
+
+def _read_write(index: int, raw: Any) -> Write:
     op = raw.get("op") if isinstance(raw, dict) else None
-    if not isinstance(op, str) or op not in WRITES:
+    if not isinstance(op, str) or op not in _READERS:
         raise ServiceError(
             400,
             "invalid",
             "A write is an upsert, delete, dismiss or restore.",
             f"writes[{index}].op",
         )
-    write_class = WRITES[op][1]
+    reader, write_class = _READERS[op]
     if "based_on" not in raw and write_class in (Upsert, Delete):
         raise _precondition_missing(f"writes[{index}].based_on", raw.get("region"))
     try:
-        values = dict(readers[op].run_validation(raw))
+        values = dict(reader.run_validation(raw))
     except serializers.ValidationError as error:
         raise serializers.ValidationError({f"writes[{index}]": error.detail}) from None
     del values["op"]
@@ -145,10 +179,8 @@ def _precondition_missing(field: str, region: Any) -> ServiceError:
 
 
 def _result(result: PatchResult) -> dict[str, Any]:
-    return {
-        "revision": result.revision,
-        "regions": [asdict(outcome) for outcome in result.regions],
-    }
+    # The renderer writes dataclasses by itself.
+    return {"revision": result.revision, "regions": result.regions}
 
 
 class RegionView(View):

@@ -4,8 +4,9 @@ from typing import Any
 
 from orjson import Fragment
 
-from annotations.access import at_least, find, require
-from annotations.models import Annotation, Image, Membership, Project, Region
+from annotations.access import MAX_ID, at_least, require
+from annotations.errors import NotFound
+from annotations.models import Annotation, Image, Membership, Project, Region, User
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
 from annotations.prepared import Prepared, as_text
@@ -13,10 +14,21 @@ from annotations.prepared import Prepared, as_text
 EDITABLE = (Annotation.Status.IN_PROGRESS, Annotation.Status.SENT_BACK)
 
 
+_ONE = Prepared(
+    lambda user, pk: (
+        Annotation.objects.visible_to(User(pk=user))
+        .filter(pk=pk)
+        .select_related("image", "project", "annotator")
+    )
+)
+
+
 def get_annotation(user, pk: int) -> Annotation:
     """One annotation that `user` may see, with its image, project and annotator; or NotFound."""
-    rows = Annotation.objects.select_related("image", "project", "annotator")
-    return find(rows, user, pk=pk)
+    found: Annotation | None = _ONE.instance(user.pk or 0, pk) if pk <= MAX_ID else None
+    if found is None:
+        raise NotFound("annotation")
+    return found
 
 
 def list_annotations(

@@ -39,7 +39,7 @@ from annotations.models import (
     WorkDay,
     WorkFact,
 )
-from annotations.prepared import Prepared
+from annotations.prepared import Insert, Prepared
 from annotations.selectors.quality import MADE, RIGHT
 from annotations.selectors.shapes import shape_of, shapes_of
 
@@ -56,6 +56,7 @@ TOGETHER = 10
 """So many annotations are measured in a transaction."""
 
 
+_mark = Insert(WorkFact, unique=["annotation_id"], update=["due"])
 _GOLD = Prepared(lambda annotation: Gold.objects.filter(truth=annotation).values_list("image"))
 
 
@@ -67,9 +68,7 @@ def due(annotation: Annotation) -> None:
         project_id=annotation.project_id,
         annotator_id=annotation.annotator_id,
     )
-    WorkFact.objects.bulk_create(
-        [fact], update_conflicts=True, unique_fields=["annotation"], update_fields=["due"]
-    )
+    _mark(fact)
     for (image,) in _GOLD(annotation.pk):
         due_again(Annotation.objects.filter(image=image).exclude(pk=annotation.pk))
     transaction.on_commit(wake_soon)

@@ -12,7 +12,7 @@ from annotations.access import require
 from annotations.errors import Conflict, NotFound
 from annotations.models import Annotation, Gold, Image, Project
 from annotations.models.projects import Role
-from annotations.services import facts, reviews, work
+from annotations.services import facts, work
 
 
 def add(user, project: Project, annotations: Sequence[int]) -> list[Gold]:
@@ -54,7 +54,6 @@ def remove(user, gold: Gold) -> None:
 
 def _changed(images: list[Image]) -> None:
     for image in images:
-        reviews.keep_image_status(image)
+        work.settle(image)
     rows = Image.objects.filter(pk__in=[image.pk for image in images])
-    work.recount(rows)
     facts.due_again(Annotation.objects.filter(image__in=rows))

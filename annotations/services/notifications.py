@@ -70,15 +70,17 @@ def tell_reviewers(annotation: Annotation) -> None:
 
 
 _UNREAD = Prepared(
-    lambda user: (
-        Notification.objects.filter(user=user, read_at=None).order_by().values_list("pk")[:1]
+    lambda user, kind="": (
+        Notification.objects.filter(user=user, kind=kind, read_at=None)
+        .order_by()
+        .values_list("pk")[:1]
     )
 )
 
 
 def settle(user, kind: Kind, **about: Project | Annotation) -> None:
     """What `user` was told of this is dealt with, so it counts as read."""
-    if not _UNREAD(user.pk):
+    if not _UNREAD(user.pk, kind):
         return
     rows = Notification.objects.filter(user=user, kind=kind, read_at=None, **about)
     rows.update(read_at=timezone.now())

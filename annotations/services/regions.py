@@ -28,12 +28,12 @@ from annotations.models import (
     Proposal,
     Region,
     RegionRevision,
+    User,
 )
-from annotations.prepared import Prepared
+from annotations.prepared import A_UUID, Insert, Prepared, Update
 from annotations.records import Geometry
 from annotations.selectors.annotations import may_edit, region_values
 from annotations.services import comments, work
-from annotations.services.reviews import keep_image_status
 from annotations.services.writes import (
     Checked,
     Delete,
@@ -94,7 +94,7 @@ def apply_patch(
 
     def attempt() -> PatchResult:
         with transaction.atomic():
-            locked = _locked(user, annotation.pk)
+            locked = _locked(user, annotation)
             return Patch(user, annotation.image, checked, seconds).apply(locked)
 
     return tried(attempt)
@@ -132,11 +132,19 @@ _LIVE = Prepared(
 )
 
 
-def _locked(user, annotation_id: int) -> Annotation:
+_LOCKED = Prepared(
+    lambda user, pk: (
+        Annotation.objects.visible_to(User(pk=user))
+        .filter(pk=pk)
+        .select_related("project")
+        .select_for_update(of=("self",), no_key=True)
+    )
+)
+
+
+def _locked(user, given: Annotation) -> Annotation:
     """The annotation as it is now, its row locked until the transaction ends."""
-    rows = Annotation.objects.visible_to(user).filter(pk=annotation_id)
-    rows = rows.select_related("project", "annotator")
-    annotation = rows.select_for_update(of=("self",), no_key=True).first()
+    annotation: Annotation | None = _LOCKED.instance(user.pk, given.pk)
     if annotation is None:
         raise NotFound("annotation")
     if user.pk not in (annotation.annotator_id, annotation.fixer_id):
@@ -145,7 +153,34 @@ def _locked(user, annotation_id: int) -> Annotation:
             "This annotation is somebody else's.",
             hint="Send it back with a comment, or label the image yourself.",
         )
+    annotation.image, annotation.annotator = given.image, given.annotator
     return annotation
+
+
+_SEEN = Prepared(
+    lambda keys=A_UUID: (
+        RegionRevision.objects.filter(write__in=[keys]).select_related("region").order_by()
+    )
+)
+_REGIONS = Prepared(lambda regions=A_UUID: Region.objects.filter(uuid__in=[regions]).order_by())
+_CATEGORIES = Prepared(
+    lambda project, ids: Category.objects.filter(project=project, pk__in=[ids]).order_by()
+)
+_PROPOSALS = Prepared(
+    lambda image, ids: Proposal.objects.filter(prediction__image=image, pk__in=[ids]).values_list(
+        "pk"
+    )
+)
+_DISMISSED = Prepared(
+    lambda annotation, ids: Dismissal.objects.filter(
+        annotation=annotation, proposal__pk__in=[ids]
+    ).values_list("proposal")
+)
+_add = Insert(Region)
+_replace = Insert(Region, unique=["uuid"], update=WRITTEN_FIELDS)
+_add_revisions = Insert(RegionRevision)
+_dismiss = Insert(Dismissal)
+_save_written = Update(Annotation, "revision", "seconds_spent", "updated_at")
 
 
 class Patch:
@@ -163,12 +198,15 @@ class Patch:
         self.repeated = 0
         """So many writes changed nothing, because they had arrived before."""
 
-    def apply(self, annotation: Annotation, *, moves: bool = False) -> PatchResult:
+    def apply(
+        self, annotation: Annotation, *, moves: bool = False, begun: bool = False
+    ) -> PatchResult:
         """Writes to the annotation, whose row is locked; call in a transaction.
 
         `moves`: its status changes next, so that `reviews` saves it and what depends on it.
+        `begun`: in this transaction, so that there is nothing in it.
         """
-        self.annotation, self.project = annotation, annotation.project
+        self.annotation, self.project, self.begun = annotation, annotation.project, begun
         self._load()
         self._check_references()
         outcomes = self._apply_in_memory()
@@ -189,32 +227,14 @@ class Patch:
             for write, _ in self.writes
             if not isinstance(write, Delete) and write.proposal is not None
         }
-        self.seen = _by(
-            "write",
-            RegionRevision.objects.filter(write__in=[write.key for write in named])
-            .select_related("region")
-            .order_by(),
-        )
-        self.regions = _by(
-            "uuid",
-            Region.objects.filter(uuid__in=[write.region for write in named]).order_by(),
-        )
-        self.categories = _by(
-            "pk",
-            Category.objects.filter(
-                project=self.project, pk__in={write.category for write in upserts}
-            ).order_by(),
-        )
-        self.proposals = set(
-            Proposal.objects.filter(prediction__image=self.image, pk__in=proposals).values_list(
-                "pk", flat=True
-            )
-        )
-        self.dismissed = set(
-            Dismissal.objects.filter(
-                annotation=self.annotation, proposal__in=proposals
-            ).values_list("proposal_id", flat=True)
-        )
+        seen = _SEEN.instances([write.key for write in named])
+        self.seen = {revision.write: revision for revision in seen}
+        regions = _REGIONS.instances([write.region for write in named])
+        self.regions = {region.uuid: region for region in regions}
+        categories = _CATEGORIES.instances(self.project.pk, {one.category for one in upserts})
+        self.categories = {category.pk: category for category in categories}
+        self.proposals = {pk for (pk,) in _PROPOSALS(self.image.pk, proposals)}
+        self.dismissed = {pk for (pk,) in _DISMISSED(self.annotation.pk, proposals)}
 
     def _check_references(self) -> None:
         for index, (write, _) in enumerate(self.writes):
@@ -335,12 +355,8 @@ class Patch:
         return Outcome(region.uuid, revision.version, revision.deleted, area)
 
     def _stale(self, writes: dict[int, Upsert | Delete]) -> ServiceError:
-        stored = _by(
-            "uuid",
-            Region.objects.filter(
-                uuid__in=[write.region for write in writes.values()]
-            ).select_related("author"),
-        )
+        rows = Region.objects.filter(uuid__in=[write.region for write in writes.values()])
+        stored = {region.uuid: region for region in rows.select_related("author")}
         conflicts = []
         for write in writes.values():
             region = stored.get(write.region)
@@ -405,7 +421,7 @@ class Patch:
         """The number of regions, and in exclusive projects that no two share a pixel."""
         others = self.annotation.regions.filter(deleted_at=None).exclude(uuid__in=self.touched)
         live = [r for u in self.touched if (r := self.regions[u]).deleted_at is None]
-        most = (_LIVE.first(self.annotation.pk) or 0) + len(live)
+        most = len(live) + (0 if self.begun else _LIVE.first(self.annotation.pk) or 0)
         if live and most > MAX_REGIONS and others.count() + len(live) > MAX_REGIONS:
             raise Conflict("too_many_regions", f"An image has at most {MAX_REGIONS} regions.")
         if live and self.project.exclusive:
@@ -463,23 +479,19 @@ class Patch:
     def _save(self, shown: dict[int, bool], moves: bool) -> None:
         touched = [self.regions[region] for region in self.touched]
         changed = [region for region in touched if region.pk]
-        Region.objects.bulk_create([region for region in touched if not region.pk])
+        _add(*[region for region in touched if not region.pk])
         if changed:
-            _keep_shapes(changed)
-            Region.objects.bulk_create(
-                changed,
-                update_conflicts=True, unique_fields=["uuid"], update_fields=WRITTEN_FIELDS,
-            )  # fmt: skip
+            _KEEP_SHAPES([region.pk for region in changed])
+            _replace(*changed)
         active = min(max(self.seconds, 0), MAX_SECONDS)
         for revision in self.revisions:
+            revision.region_id = revision.region.pk
             revision.seconds = active / len(self.revisions)
-        RegionRevision.objects.bulk_create(self.revisions)
-        comments.mark_stale(self.annotation, self.before, touched)
-        Dismissal.objects.bulk_create(
-            Dismissal(annotation=self.annotation, proposal_id=pk)
-            for pk, dismiss in shown.items()
-            if dismiss
-        )
+        _add_revisions(*self.revisions)
+        if not self.begun:
+            comments.mark_stale(self.annotation, self.before, touched)
+        dismissed = [pk for pk, dismiss in shown.items() if dismiss]
+        _dismiss(*[Dismissal(annotation=self.annotation, proposal_id=pk) for pk in dismissed])
         if restored := [pk for pk, dismiss in shown.items() if not dismiss]:
             Dismissal.objects.filter(annotation=self.annotation, proposal__in=restored).delete()
 
@@ -489,20 +501,16 @@ class Patch:
             self.annotation.seconds_spent += active
         if moves:
             return
-        self.annotation.save(update_fields=["revision", "seconds_spent", "updated_at"])
-        if first:
-            keep_image_status(self.image)
-        if self.annotation.status == Annotation.Status.IN_PROGRESS:
+        _save_written(self.annotation)
+        if self.annotation.status == Annotation.Status.IN_PROGRESS and not self.begun:
             work.keep(self.annotation)
+        if first:
+            work.settle(self.image)
 
 
 def _pair(name: str, value: Any) -> Any:
     """An attribute to compare: true is not 1, but 2 is 2.0, as in JavaScript."""
     return name, isinstance(value, bool), value
-
-
-def _by(name: str, rows) -> dict[Any, Any]:
-    return {getattr(row, name): row for row in rows}
 
 
 def _boxes_meet(one: list[float], other: list[float]) -> bool:
@@ -514,11 +522,17 @@ def _boxes_meet(one: list[float], other: list[float]) -> bool:
     )
 
 
-def _keep_shapes(regions: list[Region]) -> None:
-    """Revisions that have the geometry of these regions get their own copy, before it changes."""
-    then = Region.objects.filter(pk=OuterRef("region"))
-    rows = RegionRevision.objects.filter(region__in=regions, polygons__isnull=True, counts=None)
-    rows.update(polygons=Subquery(then.values("polygons")), counts=Subquery(then.values("counts")))
+_KEEP_SHAPES = Prepared(
+    lambda regions: RegionRevision.objects.filter(
+        region__pk__in=[regions], polygons__isnull=True, counts=None
+    ),
+    lambda: {
+        name: Subquery(Region.objects.filter(pk=OuterRef("region")).values(name))
+        for name in ("polygons", "counts")
+    },
+    ["id"],
+)
+"""Revisions that have the geometry of these regions get their own copy, before it changes."""
 
 
 def _revision(region: Region, key: uuid.UUID) -> RegionRevision:

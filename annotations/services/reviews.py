@@ -8,9 +8,9 @@ from django.utils import timezone
 from annotations import attributes as typed
 from annotations.access import require
 from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
-from annotations.models import Annotation, Comment, Gold, Image, Project, Region, Review
+from annotations.models import Annotation, Comment, Image, Project, Region, Review
 from annotations.models.projects import Role
-from annotations.prepared import Prepared
+from annotations.prepared import Insert, Prepared, Update
 from annotations.selectors.annotations import EDITABLE, may_judge
 from annotations.services import events, facts, sampling, work
 
@@ -18,19 +18,6 @@ Status = Annotation.Status
 Verdict = Review.Verdict
 
 
-_LOCKED_STATUS = Prepared(
-    lambda image: (
-        Image.objects.filter(pk=image).select_for_update(no_key=True).values_list("status")
-    )
-)
-_STATUSES = Prepared(
-    lambda image: (
-        Annotation.objects.filter(image=image)
-        .exclude(status=Status.IN_PROGRESS, revision=0)
-        .exclude(pk__in=Gold.objects.filter(image=image).values("truth"))
-        .values_list("status")
-    )
-)
 _WITH_ATTRIBUTES = Prepared(
     lambda annotation: (
         Region.objects.filter(annotation=annotation, deleted_at=None)
@@ -39,21 +26,11 @@ _WITH_ATTRIBUTES = Prepared(
         .values_list("pk")[:1]
     )
 )
-
-
-def keep_image_status(image: Image) -> None:
-    """Makes the image's status that of the furthest annotation on it. Call in a transaction.
-
-    An annotation in which nothing was written yet counts for nothing, and neither does the truth
-    of a gold image: annotators must not see that there is one.
-    """
-    before = _LOCKED_STATUS.first(image.pk)
-    found = {status for (status,) in _STATUSES(image.pk)}
-    order = (Status.APPROVED, Status.SUBMITTED, Status.SENT_BACK, Status.IN_PROGRESS)
-    status = next((str(status) for status in order if status in found), Image.Status.NEW)
-    if before != status:
-        Image.objects.filter(pk=image.pk).update(status=status)
-    image.status = status
+_add = Insert(Annotation)
+_save_moved = Update(
+    Annotation, "status", "revision", "seconds_spent", "fixer", "sampled", "risk", "submission",
+    "submitted_at", "approved_at", "updated_at",
+)  # fmt: skip
 
 
 def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
@@ -64,16 +41,23 @@ def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
         return existing, False
     try:
         with transaction.atomic():
-            return begin(user, image), True
+            annotation = begin(user, image)
+            work.settle(image)
+        return annotation, True
     except IntegrityError:  # another tab of the same person was quicker
         return Annotation.objects.get(image=image, annotator=user), False
 
 
 def begin(user, image: Image) -> Annotation:
-    """A new annotation of an image on which `user` has none; call in a transaction."""
+    """A new annotation of an image on which `user` has none; call in a transaction.
+
+    Whoever calls it settles the image afterwards.
+    """
     _refuse_archived(image.project)
     work.take(user, image.project, image)
-    return Annotation.objects.create(image=image, annotator=user, project=image.project)
+    annotation = Annotation(image=image, annotator=user, project=image.project)
+    _add(annotation)
+    return annotation
 
 
 def submit(user, annotation: Annotation, revision: int) -> Annotation:
@@ -337,12 +321,7 @@ def same_revision(now: int, given: int) -> None:
 def _move(annotation: Annotation, status: Status) -> None:
     annotation.status = status
     annotation.fixer = None
-    annotation.save(
-        update_fields=[
-            "status", "revision", "seconds_spent", "fixer", "sampled", "risk", "submission",
-            "submitted_at", "approved_at", "updated_at",
-        ]
-    )  # fmt: skip
-    keep_image_status(annotation.image)
+    _save_moved(annotation)
     work.moved(annotation)
+    work.settle(annotation.image)
     facts.due(annotation)

@@ -21,7 +21,7 @@ from annotations.access import require
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.models import Annotation, Batch, Gold, Image, Lease, Membership, Project
 from annotations.models.projects import Role
-from annotations.prepared import Prepared
+from annotations.prepared import A_TIME, Insert, Prepared, Update
 from annotations.selectors import work as queue
 from annotations.services import audit, facts
 
@@ -31,6 +31,7 @@ MAX_ANNOTATORS = 20
 MAX_BATCHES = 1000
 HANDED_BACK_AT_ONCE = 20
 State = Lease.State
+Status = Annotation.Status
 LABEL, REVIEW = Lease.Purpose.LABEL, Lease.Purpose.REVIEW
 
 
@@ -65,17 +66,47 @@ def _number(rows: QuerySet[Any]) -> Any:
 _COUNTED = Prepared(
     lambda image: Image.objects.filter(pk=image).values_list(_places()["has_place"])
 )
-_RECOUNT = Prepared(lambda image: Image.objects.filter(pk=image), _places, returning="has_place")
+
+
+def _settled() -> dict[str, Any]:
+    """The furthest of the annotations on an image is its status.
+
+    One in which nothing was written yet counts for nothing, and neither does the truth of a gold
+    image: annotators must not see that there is one.
+    """
+    order = (Status.APPROVED, Status.SUBMITTED, Status.SENT_BACK, Status.IN_PROGRESS)
+    rank = Case(*(When(status=status, then=place) for place, status in enumerate(order)))
+    counted = Annotation.objects.filter(~Exists(Gold.objects.filter(truth=OuterRef("pk"))))
+    counted = counted.filter(image=OuterRef("pk")).exclude(status=Status.IN_PROGRESS, revision=0)
+    furthest = counted.order_by(rank).values("status")[:1]
+    return {"status": Coalesce(Subquery(furthest), Value(Image.Status.NEW)), **_places()}
+
+
+_RECOUNT = Prepared(lambda image: Image.objects.filter(pk=image), _places, ["has_place"])
+_SETTLE = Prepared(lambda image: Image.objects.filter(pk=image), _settled, ["status", "has_place"])
 _LOCK = Prepared(
     lambda image: Image.objects.filter(pk=image).select_for_update(no_key=True).values_list("pk")
 )
 
 
-def _keep_places(image_id: int) -> bool:
-    """Whether a place is left; the image's row stays locked until the transaction ends."""
+def _lock_image(image_id: int) -> None:
     if connection.features.has_select_for_update:  # else one transaction writes at a time
         _LOCK(image_id)
+
+
+def _keep_places(image_id: int) -> bool:
+    """Whether a place is left; the image's row stays locked until the transaction ends."""
+    _lock_image(image_id)
     return bool(_RECOUNT.first(image_id))
+
+
+def settle(image: Image) -> None:
+    """Makes the image's status and whether it has a place what its annotations and leases say.
+
+    Call in a transaction, after what they depend on was written.
+    """
+    _lock_image(image.pk)
+    [(image.status, image.has_place)] = _SETTLE(image.pk)
 
 
 def _until(project: Project) -> datetime:
@@ -204,6 +235,10 @@ _HELD = Prepared(
         image=image, user=user, purpose=LABEL, state=State.ACTIVE
     ).order_by()
 )
+_PUT_OFF = Prepared(_HELD.build, lambda until=A_TIME: {"until": until}, ["id"])
+_DONE = Prepared(_HELD.build, lambda at=A_TIME: {"state": State.DONE, "ended_at": at}, ["id"])
+_add_lease = Insert(Lease, ignore=True)
+_save_until = Update(Lease, "until")
 
 
 def _hold(user, project: Project, image_id: int, until: datetime | None = None) -> Lease:
@@ -215,17 +250,15 @@ def _hold(user, project: Project, image_id: int, until: datetime | None = None) 
         _keep_places(image_id)
     else:
         lease.until = until
-        lease.save(update_fields=["until"])
+        _save_until(lease)
     return lease
 
 
 def _make_lease(user, project: Project, image_id: int, until: datetime) -> Lease:
-    values = {"image_id": image_id, "user": user, "purpose": LABEL, "state": State.ACTIVE}
-    try:
-        with transaction.atomic(savepoint=connection.features.has_select_for_update):
-            return Lease.objects.create(project=project, until=until, **values)
-    except IntegrityError:  # another tab of the same person was quicker
-        return Lease.objects.get(**values)
+    lease = Lease(project=project, image_id=image_id, user=user, purpose=LABEL, until=until)
+    if _add_lease(lease):
+        return lease
+    return _HELD.instance(user.pk, image_id)  # another tab of the same person was quicker
 
 
 def _pull_review(user, project: Project, after: int | None) -> Lease | None:
@@ -248,9 +281,12 @@ def _pull_review(user, project: Project, after: int | None) -> Lease | None:
 
 # --- while somebody works ---------------------------------------------------------------------
 def take(user, project: Project, image: Image) -> None:
-    """To be called when `user` begins an annotation: whoever works on an image holds it."""
+    """To be called when `user` begins an annotation: whoever works on an image holds it.
+
+    Whoever calls it settles the image afterwards.
+    """
     role = require(user, project, Role.ANNOTATOR)
-    held = Lease.objects.filter(image=image, user=user, purpose=LABEL, state=State.ACTIVE).first()
+    held = _HELD.instance(user.pk, image.pk)
     if not queue.may_start(user, role, project, held):
         raise Conflict(
             "not_given",
@@ -259,16 +295,14 @@ def take(user, project: Project, image: Image) -> None:
         )
     if held is None:
         _make_lease(user, project, image.pk, _until(project))
-        _keep_places(image.pk)
     else:
-        _hold(user, project, image.pk)
+        _PUT_OFF(user.pk, image.pk, _until(project))
 
 
 def keep(annotation: Annotation) -> None:
     """To be called with every save: it is a heartbeat."""
-    rows = Lease.objects.filter(image=annotation.image_id, user=annotation.annotator_id)
-    now = {"until": _until(annotation.project)}
-    if not rows.filter(purpose=LABEL, state=State.ACTIVE).update(**now):
+    until = _until(annotation.project)
+    if not _PUT_OFF(annotation.annotator_id, annotation.image_id, until):
         _hold(annotation.annotator, annotation.project, annotation.image_id)
 
 
@@ -335,20 +369,19 @@ def take_away(user, lease: Lease) -> None:
 
 
 def moved(annotation: Annotation) -> None:
-    """To be called when an annotation was submitted, judged or reopened: leases follow it."""
-    active = Lease.objects.filter(image=annotation.image_id, state=State.ACTIVE)
+    """To be called when an annotation was submitted, judged or reopened: leases follow it.
+
+    Whoever calls it settles the image afterwards.
+    """
     now = timezone.now()
-    if annotation.status != Annotation.Status.SUBMITTED:
-        judged = active.filter(annotation=annotation)
+    if annotation.status != Status.SUBMITTED:
+        judged = Lease.objects.filter(annotation=annotation, state=State.ACTIVE)
         judged.update(state=State.DONE, ended_at=now)
-    if annotation.status in (Annotation.Status.SUBMITTED, Annotation.Status.APPROVED):
-        mine = active.filter(user=annotation.annotator_id, purpose=LABEL)
-        mine.update(state=State.DONE, ended_at=now)
-    if annotation.status == Annotation.Status.IN_PROGRESS:
+    if annotation.status in (Status.SUBMITTED, Status.APPROVED):
+        _DONE(annotation.annotator_id, annotation.image_id, now)
+    if annotation.status == Status.IN_PROGRESS:
         until = now + timedelta(days=REOPENED_DAYS)
         _hold(annotation.annotator, annotation.project, annotation.image_id, until)
-    else:
-        _keep_places(annotation.image_id)
 
 
 def sweep() -> int:

@@ -3,13 +3,20 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from annotations import attributes as typed
 from annotations.errors import ServiceError
 from annotations.masks import polygons as polygon_masks
 from annotations.masks import rle
-from annotations.masks.validation import GeometryError, validate_mask, validate_polygons
+from annotations.masks.validation import (
+    GeometryError,
+    surely_valid,
+    surely_valid_masks,
+    validate_mask,
+    validate_polygons,
+)
 from annotations.models import Image, Project
 from annotations.records import Geometry
 
@@ -84,6 +91,11 @@ def check_writes(project: Project, image: Image, writes: Sequence[Write]) -> lis
             "Send them in several patches.",
         )  # fmt: skip
     _check_keys(writes)
+    upserts = [write for write in writes if isinstance(write, Upsert)]
+    at_once = _shapes(project, image, upserts) if upserts else []
+    if at_once is not None:
+        shapes = iter(at_once)
+        return [(write, next(shapes) if isinstance(write, Upsert) else None) for write in writes]
     return [
         (write, _shape(project, image, index, write) if isinstance(write, Upsert) else None)
         for index, write in enumerate(writes)
@@ -104,6 +116,43 @@ def _check_keys(writes: Sequence[Write]) -> None:
             if write.key in seen:
                 raise bad(write, index, "key", "Two writes of this patch have the same key.")
             seen.add(write.key)
+
+
+def _shapes(project: Project, image: Image, writes: Sequence[Upsert]) -> list[Shape] | None:
+    """`_shape` of all of these at once, which takes a fraction of the time.
+
+    None where one may have to be refused: `_shape` then says which and why.
+    """
+    size = (image.height, image.width)
+    rings: list[Any] = []
+    masks: list[dict[str, Any]] = []
+    geometries = []
+    for write in writes:
+        if write.attributes is not None and _attributes_problem(write.attributes):
+            return None
+        if isinstance(write.mask, dict) and write.polygons is None:
+            masks.append(write.mask)
+            geometries.append(Geometry(size=size, counts=write.mask.get("counts")))
+        elif isinstance(write.polygons, list) and write.mask is None and not project.exclusive:
+            if not write.polygons or not all(
+                isinstance(polygon, list) and polygon for polygon in write.polygons
+            ):
+                return None
+            rings += chain.from_iterable(write.polygons)
+            geometries.append(Geometry(size=size, polygons=write.polygons))
+        else:
+            return None
+    if rings and not surely_valid(rings, [size] * len(rings)):
+        return None
+    if masks and not surely_valid_masks(masks, [size] * len(masks)):
+        return None
+    measured = polygon_masks.measure_all(geometries)
+    if not all(area for area, _ in measured):
+        return None
+    return [
+        Shape(geometry.polygons, geometry.counts, area, list(box))
+        for geometry, (area, box) in zip(geometries, measured, strict=True)
+    ]
 
 
 def _shape(project: Project, image: Image, index: int, write: Upsert) -> Shape:

@@ -225,5 +225,5 @@ def test_saving_costs_the_same_however_many_regions_there_are(
     patch, upsert, annotation, make_annotation, django_assert_max_num_queries
 ) -> None:
     patch(*[upsert() for _ in range(200)])
-    with django_assert_max_num_queries(18):
+    with django_assert_max_num_queries(16):
         patch(*[upsert() for _ in range(50)])

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from annotations.api.annotations import read_writes
 from annotations.models import Annotation, Lease, Notification, Region, RegionRevision, WorkFact
-from annotations.services import events, reviews
+from annotations.services import events, reviews, submissions
 from tests.api.test_patches import TRIANGLE
 
 
@@ -162,3 +163,12 @@ def test_everybody_has_an_annotation_of_their_own(send, upsert, owner, stranger)
     before = state()
     assert send(upsert(), user=stranger, submit=str(uuid.uuid4())).status_code == 404
     assert state() == before
+
+
+def test_a_submission_costs_the_same_however_many_regions_there_are(
+    upsert, image, teammate, django_assert_max_num_queries
+) -> None:
+    writes = read_writes([upsert() for _ in range(50)])
+    with django_assert_max_num_queries(26):
+        submissions.save(teammate, image.pk, writes, submit=uuid.uuid4())
+    assert Region.objects.count() == 50
