@@ -11,7 +11,8 @@ from annotations.imaging import overlay
 from annotations.models import Image, Project
 from annotations.models.projects import Role as ProjectRole
 from annotations.records import Geometry, RegionRecord
-from annotations.selectors.releases import snapshot, thumbnail
+from annotations.selectors.pictures import thumbnail
+from annotations.selectors.releases import snapshot
 from inference.models import ModelVersion, TrainingQuerySet, TrainingRun
 from inference.registry import ENGINES, Role
 

@@ -23,6 +23,7 @@ from annotations.api.uploads import UploadView, full_name
 from annotations.errors import NotFound, ServiceError
 from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
+from annotations.selectors import pictures
 from annotations.services import frames, ingest, references
 from annotations.services.files import plain_name, tile_folder, tile_grid
 from annotations.services.uploads import upload_files
@@ -204,6 +205,27 @@ class Thumbnail(View):
         return send(request, name, mime, image, "thumbnail")
 
 
+class AnnotationPicture(View):
+    """The thumbnail with an annotation's regions, as they are now."""
+
+    content_negotiation_class = AnyType
+
+    @endpoint(replies={(200, "image/webp"): BINARY, (304, "image/webp"): None})
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        """WebP of at most 320 pixels; 304 while neither regions nor colours changed."""
+        rows = Annotation.objects.select_related("image__file", "project")
+        annotation = find(rows, request.user, pk=pk)
+        colors = pictures.category_colors(annotation)
+        etag = f'"{pictures.etag(annotation, colors)}"'
+        response: HttpResponseBase | None = get_conditional_response(request._request, etag=etag)
+        if response is None:
+            data = pictures.draw_annotation(annotation, colors)
+            response = HttpResponse(data, content_type="image/webp")
+        response["ETag"] = etag
+        response["Cache-Control"] = "private, no-cache"
+        return response
+
+
 class Original(View):
     """The bytes as they were uploaded, as a download."""
 
@@ -298,6 +320,7 @@ urlpatterns = [
     path("images/<int:pk>", OneImage.as_view()),
     path("images/<int:pk>/file", ImageFile.as_view()),
     path("images/<int:pk>/thumbnail", Thumbnail.as_view()),
+    path("annotations/<int:pk>/picture", AnnotationPicture.as_view()),
     path("images/<int:pk>/original", Original.as_view()),
     path("images/<int:pk>/values", Values.as_view()),
     path("images/<int:pk>/tiles/<int:level>/<int:x>/<int:y>", Tile.as_view()),

@@ -12,7 +12,7 @@ from annotations.records import Geometry, ImageRecord, RegionRecord
 
 SIDE = 320
 """Of a picture whose thumbnail is gone, pixels."""
-FAINT, STRONG = 0.25, 0.6
+FAINT, CLEAR, STRONG = 0.25, 0.45, 0.6
 """How opaque regions are."""
 
 
@@ -21,10 +21,13 @@ def draw(
     thumbnail: bytes | None,
     colors: dict[int, str],
     strong: Iterable[int] = (),
+    *,
+    opacity: float = FAINT,
 ) -> bytes:
     """WebP of the thumbnail (grey where there is none) with the record's regions.
 
-    colors: #rrggbb by category id. strong: ids of regions that stand out.
+    colors: #rrggbb by category id. strong: ids of regions that stand out. opacity: of the others;
+    where that is more than faint, regions have an edge in their colour, so that neighbours differ.
     """
     if thumbnail is None:
         scale = SIDE / max(record.width, record.height)
@@ -36,11 +39,13 @@ def draw(
     outstanding = set(strong)
     for region in sorted(record.regions, key=lambda region: region.order):
         mask = small_mask(region, (pixels.shape[0], pixels.shape[1]))
-        opacity = STRONG if region.id in outstanding else FAINT
+        stands_out = region.id in outstanding
         color = np.array(rgb(colors.get(region.category_id, "")), dtype=np.float32)
-        pixels[mask] += (color - pixels[mask]) * opacity
-        if region.id in outstanding:
+        pixels[mask] += (color - pixels[mask]) * (STRONG if stands_out else opacity)
+        if stands_out:
             pixels[_edge(mask)] = 255
+        elif opacity > FAINT:
+            pixels[_edge(mask)] = color
     out = io.BytesIO()
     Image.fromarray(pixels.round().astype(np.uint8)).save(out, "WEBP", quality=80)
     return out.getvalue()

@@ -144,9 +144,11 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
     images, after = image_selectors.list_images(
         user, found, after=cursor(last), limit=CARDS, **filters
     )
-    asked = {name: value for name, value in filters.items() if value}
+    labels = "1" if request.GET.get("labels") == "1" else ""
+    asked = {name: value for name, value in (filters | {"labels": labels}).items() if value}
     context: dict[str, Any] = {
         "images": images,
+        "labels": labels,
         "next_url": f"{request.path}?{urlencode(asked | {'after': after})}" if after else "",
         "can_manage": at_least(found.role, Role.MANAGER),
     }

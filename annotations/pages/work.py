@@ -36,7 +36,10 @@ class RulesForm(forms.Form):
     )
     review_rule = forms.ChoiceField(choices=ReviewRule.choices, label="What is reviewed")
     review_share = forms.IntegerField(
-        min_value=1, max_value=100, label="Percent drawn", help_text="Where a share is reviewed."
+        min_value=1,
+        max_value=100,
+        label="Percent to review",
+        help_text="Of a share drawn by chance.",
     )
 
 

@@ -11,10 +11,11 @@ from annotations.access import find, require
 from annotations.errors import NotFound
 from annotations.formats.snapshot import Snapshot, line_id, parse
 from annotations.imaging import overlay
-from annotations.models import Project, Release, StoredFile
+from annotations.models import Project, Release
 from annotations.models.projects import Role
 from annotations.models.releases import ReleaseQuerySet
 from annotations.records import CategoryRecord, ImageRecord, RegionRecord
+from annotations.selectors.pictures import thumbnail
 
 KEEP_SECONDS = 24 * 3600
 """How long a difference is remembered; it never changes."""
@@ -202,12 +203,3 @@ def picture(release: Release, other: Release, image: int) -> bytes:
     strong = changed_regions(theirs[1] if theirs else None, record)
     colors = {count["id"]: count["color"] for count in release.counts}
     return overlay.draw(record, thumbnail(sha256), colors, strong)
-
-
-def thumbnail(sha256: str) -> bytes | None:
-    """The small picture of a content, None where it is gone."""
-    file = StoredFile.objects.filter(sha256=sha256).first()
-    if file is None or not default_storage.exists(file.thumbnail):
-        return None
-    with default_storage.open(file.thumbnail) as source:
-        return source.read()

@@ -55,6 +55,7 @@ ROUTES: list[tuple[str, str, Any, str | None]] = [
     ("post", "images/{image}/annotations", {}, None),
     ("post", "images/{image}/patches", {"writes": []}, None),
     ("get", "annotations/{annotation}", None, None),
+    ("get", "annotations/{annotation}/picture", None, None),
     ("post", "annotations/{annotation}/patches", {"writes": []}, None),
     ("get", "annotations/{annotation}/regions/{region}", None, None),
     ("put", "annotations/{annotation}/regions/{region}", "region", None),

@@ -107,6 +107,18 @@ def test_the_grid_filters(project, make_image, make_annotation, owner, teammate,
         assert cards(client.get(f"{address}?{query}").content.decode()) == number, query
 
 
+def test_the_grid_shows_labels(project, make_image, make_annotation, owner, teammate, browse):
+    new, seen = make_image(project), make_image(project)
+    approved = make_annotation(seen, teammate, "approved")
+    make_annotation(seen, owner)
+    client = browse(owner)
+    plain = client.get(f"/projects/{project.pk}").content.decode()
+    assert f'src="/api/images/{seen.pk}/thumbnail"' in plain
+    html = client.get(f"/projects/{project.pk}?labels=1").content.decode()
+    assert f'src="/api/annotations/{approved.pk}/picture"' in html
+    assert f'src="/api/images/{new.pk}/thumbnail"' in html
+
+
 def test_the_grid_has_a_query_budget(project, make_image, owner, browse):
     client, address = browse(owner), f"/projects/{project.pk}"
     for _ in range(30):

@@ -169,6 +169,8 @@ API = [
     Row("GET", "/api/projects/{project}/annotations", "annotator"),
     Row("GET", "/api/annotations/{annotation}", "annotator"),
     Row("GET", "/api/annotations/{theirs}", "annotator", but=COLLEAGUES),
+    Row("GET", "/api/annotations/{annotation}/picture", "annotator"),
+    Row("GET", "/api/annotations/{theirs}/picture", "annotator", but=COLLEAGUES),
     Row(
         "POST", "/api/annotations/{annotation}/patches", "annotator", 200,
         {"writes": [{"op": "delete", "region": "{region}", "based_on": 1, "key": "{uuid}"}]},
