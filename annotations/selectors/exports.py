@@ -14,8 +14,11 @@ from annotations.formats.snapshot import Members, image_members, region_members
 from annotations.models import Annotation, Category, Image, Project, Region
 from annotations.models.images import ImageQuerySet
 from annotations.records import CategoryRecord
+from annotations.selectors.projects import image_counts
 
 CHUNK = 200
+SMALL_IMAGES = 200
+SMALL_REGIONS = 1000
 Status = Annotation.Status
 
 WANTED: dict[str, tuple[str, ...]] = {
@@ -33,6 +36,14 @@ class Rule:
     status: str = "approved"
     search: str = ""
     annotator: str = ""
+
+
+def is_small(project: Project) -> bool:
+    """Whether a snapshot of all that a project has takes no longer than people wait."""
+    if sum(image_counts([project.pk])[project.pk].values()) > SMALL_IMAGES:
+        return False
+    regions = Region.objects.filter(annotation__project=project).order_by()
+    return regions[: SMALL_REGIONS + 1].count() <= SMALL_REGIONS
 
 
 def _taken(rule: Rule, **images: Any) -> QuerySet[Annotation]:

@@ -17,12 +17,14 @@ from annotations.formats import registry, splits
 from annotations.models import Job, Project, Release, StoredFile
 from annotations.models.projects import Role
 from annotations.records import Dataset, ImageRecord, Report
-from annotations.selectors.exports import Rule
+from annotations.selectors.exports import Rule, is_small
 from annotations.selectors.releases import snapshot
 from annotations.services import audit, files, jobs, releases
 from annotations.services.references import open_upright
 
 AT_ONCE = 100
+QUICK = ("coco", "coco_results")
+"""Formats that take geometry as it is stored, and draw nothing."""
 OPTIONS = {
     "splits": dict,
     "seed": str,
@@ -55,7 +57,7 @@ def start_export(
     options: dict[str, Any] | None = None,
     key: str = "",
 ) -> Job:
-    """Queue an export of a release, or of what there is. Managers only.
+    """Queue an export of a release, or of what there is; do a small one at once. Managers only.
 
     ServiceError 400 for what cannot be asked, 404: there is no such release in the project.
     """
@@ -64,6 +66,7 @@ def start_export(
     check_request(project, format, status, options)
     if release is not None and not Release.objects.filter(project=project, pk=release).exists():
         raise NotFound("release")
+    at_once = run_export if format in QUICK and not images and is_small(project) else None
     params = {
         "format": format,
         "status": status,
@@ -72,7 +75,9 @@ def start_export(
         "options": options,
     }
     audit.note(user, audit.Kind.EXPORT, f"Exported {format} ({status})", project=project)
-    return jobs.enqueue(project=project, kind=Job.Kind.EXPORT, user=user, params=params, key=key)
+    return jobs.enqueue(
+        project=project, kind=Job.Kind.EXPORT, user=user, params=params, key=key, at_once=at_once
+    )
 
 
 def check_request(project: Project, format: str, status: str, options: dict[str, Any]) -> None:

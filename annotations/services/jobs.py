@@ -83,8 +83,12 @@ def enqueue(
     key: str = "",
     image_ids: Iterable[int] = (),
     total: int = 0,
+    at_once: "Handler | None" = None,
 ) -> Job:
     """Write a queued job, with an item per image, and wake a worker when the transaction commits.
+
+    at_once: for a small job; this process does it then instead of a worker, and the row is as that
+    leaves it. Should the process be killed meanwhile, a worker does it once the lease has ended.
 
     The same `key` asked again in a project answers with the job that is there. Without a key the
     job is always a new one.
@@ -108,8 +112,13 @@ def enqueue(
             if items:
                 Job.objects.filter(pk=job.pk).update(total=len(items))
                 job.total = len(items)
-            transaction.on_commit(lambda: wake(job))
+            transaction.on_commit(lambda: _do(job, at_once) if at_once else wake(job))
     return job
+
+
+def _do(job: Job, handler: "Handler") -> None:
+    run(job.pk, handler)
+    job.refresh_from_db()
 
 
 def record(
@@ -458,6 +467,10 @@ class JobRun:
             lease=None,
             lease_expires_at=timezone.now() + timedelta(seconds=2**self.job.attempts),
         )
+
+
+Handler = Callable[[JobRun], None]
+"""Does a job and ends it."""
 
 
 def cancel(job: Job) -> Job:

@@ -34,12 +34,21 @@ Progress = Callable[[int, int], None]
 
 
 def start_release(user, project: Project, *, name: str, rule: Rule, key: str = "") -> Job:
-    """Queue the making of a named release. Managers only. ServiceError 400, 409 for its name."""
+    """Make a named release, or queue that where it is large. Managers only.
+
+    ServiceError 400 or 409 for its name.
+    """
     require(user, project, Role.MANAGER)
     name = check_name(project, name)
     check_rule(rule)
-    params = {"name": name, "rule": asdict(rule)}
-    return jobs.enqueue(project=project, kind=Job.Kind.RELEASE, user=user, params=params, key=key)
+    return jobs.enqueue(
+        project=project,
+        kind=Job.Kind.RELEASE,
+        user=user,
+        params={"name": name, "rule": asdict(rule)},
+        key=key,
+        at_once=run_release if selectors.is_small(project) else None,
+    )
 
 
 def check_rule(rule: Rule) -> None:

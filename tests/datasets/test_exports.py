@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from annotations.formats import coco as coco_format
 from annotations.models import Annotation, Image, Job, Membership, Project, Region
+from annotations.selectors import exports as selectors
 from annotations.selectors.exports import Rule
 from annotations.services import exports, imports, jobs, releases
 from annotations.services.files import Placed
@@ -252,6 +253,20 @@ def test_the_same_key_is_the_same_export(client_of, imported, manager):
     assert len(pks) == 2
 
 
+@pytest.mark.parametrize(("regions", "state"), [(1000, "done"), (0, "queued")])
+def test_a_small_export_is_done_before_the_answer(
+    ask, manager, client_of, monkeypatch, django_capture_on_commit_callbacks, regions, state
+):
+    monkeypatch.setattr(selectors, "SMALL_REGIONS", regions)
+    woken: list[Job] = []
+    monkeypatch.setattr(jobs, "wake", woken.append)
+    with django_capture_on_commit_callbacks(execute=True):
+        pk = ask(manager).json()["id"]
+    assert Job.objects.get(pk=pk).state == state
+    assert len(woken) == (state == "queued")
+    assert download(client_of(manager), pk).status_code == (409 if woken else 200)
+
+
 def test_what_a_format_cannot_hold_fails_the_job(ask, manager, monkeypatch):
     def refuse(*args: Any) -> None:
         raise coco_format.DatasetError("0.png has too many regions.", "0.png")
@@ -273,7 +288,7 @@ def test_no_partial_file_is_ever_readable(ask, manager, client_of, settings, mon
     def die(*args: Any, **kwargs: Any) -> None:
         raise Death
 
-    pk = ask(manager).json()["id"]
+    pk = ask(manager, images=True).json()["id"]
     put = Placed.put
 
     def put_and_die(self: Placed, name: str, source: Any) -> None:
@@ -300,7 +315,7 @@ def test_no_partial_file_is_ever_readable(ask, manager, client_of, settings, mon
 @pytest.mark.django_db(transaction=True)
 def test_a_cancelled_export_leaves_nothing(ask, manager, settings, monkeypatch):
     monkeypatch.setattr(jobs, "PROGRESS_EVERY_SECONDS", 0)
-    pk = ask(manager).json()["id"]
+    pk = ask(manager, images=True).json()["id"]
     write = coco_format.write
 
     def cancel_first(*args: Any) -> None:

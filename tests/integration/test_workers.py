@@ -133,7 +133,7 @@ def test_a_broker_that_is_flushed_and_stopped_delays_jobs_and_loses_none(
 ):
     """One job's message is lost, the other's could not be sent: the sweeper sends both again."""
     owner = app.api("owner")
-    body = {"format": "coco", "status": "all", "images": False}
+    body = {"format": "coco", "status": "all", "images": True}
     lost = owner.post(f"projects/{project}/exports", body)["id"]
     with redis.Redis.from_url(redis_server.url) as client:
         assert client.dbsize() > 0
