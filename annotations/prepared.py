@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 from django.db import DEFAULT_DB_ALIAS, connection
-from django.db.models import DateTimeField, JSONField, Model, QuerySet, TextField, UUIDField
+from django.db.models import Model, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.db.models.query import get_related_populators
 from django.db.models.sql import UpdateQuery
@@ -204,18 +204,12 @@ class Insert:
 
     def __call__(self, *instances: Model) -> bool:
         """Whether all of them are there now."""
-        now = timezone.now()
         made: list[Any] = []
         for first in range(0, len(instances), _ROWS_AT_ONCE):
             part = instances[first : first + _ROWS_AT_ONCE]
-            given = [
-                value
-                for instance in part
-                for value in self._columns.values(instance, now, new=True)
-            ]
             sql = f"{self._head}{', '.join([self._row] * len(part))}{self._tail}"
             with connection.cursor() as cursor:
-                cursor.execute(sql, given)
+                cursor.execute(sql, self._columns.values(part, new=True))
                 if self._returns:
                     made += cursor.fetchall()
         if not self._returns or len(made) < len(instances):
@@ -236,7 +230,7 @@ class Update:
 
     def __call__(self, instance: Model) -> None:
         with connection.cursor() as cursor:
-            values = self._columns.values(instance, timezone.now(), new=False)
+            values = self._columns.values([instance], new=False)
             cursor.execute(self._sql, [*values, instance.pk])
 
 
@@ -249,31 +243,40 @@ class _Columns:
         self._fields = [
             (
                 field.attname,
-                _READY.get(type(field)),
+                field.get_internal_type(),
                 bool(getattr(field, "auto_now", False)),
                 bool(getattr(field, "auto_now_add", False)),
             )
             for field in fields
         ]
 
-    def values(self, instance: Model, now: datetime, *, new: bool) -> list[Any]:
-        """In the order of `names`. Times that Django would set by itself are `now`."""
-        found = []
-        for name, ready, at_any_time, at_first in self._fields:
-            if at_any_time or (at_first and new):
-                setattr(instance, name, now)
-            value = getattr(instance, name)
-            found.append(value if value is None or ready is None else ready(value))
+    def values(self, instances: Sequence[Model], *, new: bool) -> list[Any]:
+        """In the order of `names`. Times that Django would set by itself are now."""
+        now = timezone.now()
+        native, time = connection.features.has_native_uuid_field, _for_database(now)
+        ready: dict[str, Callable[[Any], Any]] = {
+            "JSONField": _json,
+            "UUIDField": (lambda value: value) if native else (lambda value: value.hex),
+            "DateTimeField": connection.ops.adapt_datetimefield_value,
+        }
+        columns = [
+            (name, ready.get(kind), at_any_time or (at_first and new))
+            for name, kind, at_any_time, at_first in self._fields
+        ]
+        found: list[Any] = []
+        for instance in instances:
+            for name, made_ready, is_now in columns:
+                if is_now:
+                    setattr(instance, name, now)
+                    found.append(time)
+                    continue
+                value = getattr(instance, name)
+                found.append(value if value is None or not made_ready else made_ready(value))
         return found
 
 
 def _json(value: Any) -> str:
     return orjson.dumps(value).decode()
-
-
-_READY: dict[type, Callable[[Any], Any]] = {
-    JSONField: _json, UUIDField: _for_database, DateTimeField: _for_database,
-}  # fmt: skip
 
 
 def _key(model: type[Model]) -> str:

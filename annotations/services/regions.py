@@ -191,7 +191,7 @@ class Patch:
         self.seconds = seconds
         self.image = image
         self.writes = writes
-        self.revisions: list[RegionRevision] = []
+        self.revisions: list[tuple[Region, RegionRevision]] = []
         self.before: dict[uuid.UUID, comments.Shape] = {}
         self.had: dict[uuid.UUID, int] = {}  # the category of regions that were there
         self.touched: dict[uuid.UUID, int] = {}  # to the index of the last write
@@ -329,9 +329,9 @@ class Patch:
             else:
                 region.deleted_at = timezone.now()
             region.version += 1
-            region.author = self.user
+            region.author_id = self.user.pk
             self.touched[write.region] = index
-            self.revisions.append(_revision(region, write.key))
+            self.revisions.append((region, _revision(region, write.key)))
             deleted = region.deleted_at is not None
             area = 0.0 if deleted else float(region.area)
             outcomes.append(Outcome(region.uuid, region.version, deleted, area))
@@ -377,11 +377,10 @@ class Patch:
 
     def _upsert(self, region: Region | None, write: Upsert, shape: Shape) -> Region:
         if region is None:
-            region = Region(
-                uuid=write.region, annotation=self.annotation, image=self.image, version=0
-            )
+            ids = {"annotation_id": self.annotation.pk, "image_id": self.image.pk}
+            region = Region(uuid=write.region, version=0, **ids)
             self.regions[write.region] = region
-        region.category = self.categories[write.category]
+        region.category_id = write.category
         region.polygons = shape.polygons
         region.counts = shape.counts
         region.area = shape.area
@@ -389,7 +388,7 @@ class Patch:
         region.is_crowd = write.is_crowd
         region.order = write.order
         region.attributes = (
-            typed.defaults(region.category.attributes)
+            typed.defaults(self.categories[write.category].attributes)
             if write.attributes is None
             else write.attributes
         )
@@ -419,9 +418,11 @@ class Patch:
 
     def _check_limits(self) -> None:
         """The number of regions, and in exclusive projects that no two share a pixel."""
-        others = self.annotation.regions.filter(deleted_at=None).exclude(uuid__in=self.touched)
         live = [r for u in self.touched if (r := self.regions[u]).deleted_at is None]
         most = len(live) + (0 if self.begun else _LIVE.first(self.annotation.pk) or 0)
+        if most <= MAX_REGIONS and not self.project.exclusive:
+            return
+        others = self.annotation.regions.filter(deleted_at=None).exclude(uuid__in=self.touched)
         if live and most > MAX_REGIONS and others.count() + len(live) > MAX_REGIONS:
             raise Conflict("too_many_regions", f"An image has at most {MAX_REGIONS} regions.")
         if live and self.project.exclusive:
@@ -445,11 +446,12 @@ class Patch:
             first = taken.setdefault(region.category_id, region.uuid)
             if first == region.uuid or not self._is_new(region):
                 continue
-            if self.project.one_region(region.category):
+            category = self.categories[region.category_id]
+            if self.project.one_region(category):
                 raise ServiceError(
                     409,
                     "category_taken",
-                    f"{region.category.name} has the region {first} already.",
+                    f"{category.name} has the region {first} already.",
                     f"writes[{self.touched[region.uuid]}].category",
                     "In this project all pixels of it are one region: add them to that one.",
                     {"region": str(region.uuid), "regions": [str(region.uuid), str(first)]},
@@ -484,10 +486,10 @@ class Patch:
             _KEEP_SHAPES([region.pk for region in changed])
             _replace(*changed)
         active = min(max(self.seconds, 0), MAX_SECONDS)
-        for revision in self.revisions:
-            revision.region_id = revision.region.pk
+        for region, revision in self.revisions:
+            revision.region_id = region.pk
             revision.seconds = active / len(self.revisions)
-        _add_revisions(*self.revisions)
+        _add_revisions(*[revision for _, revision in self.revisions])
         if not self.begun:
             comments.mark_stale(self.annotation, self.before, touched)
         dismissed = [pk for pk, dismiss in shown.items() if dismiss]
@@ -538,10 +540,9 @@ _KEEP_SHAPES = Prepared(
 def _revision(region: Region, key: uuid.UUID) -> RegionRevision:
     """The region as it is now, under the client's key."""
     return RegionRevision(
-        region=region,
         version=region.version,
         write=key,
-        author=region.author,
+        author_id=region.author_id,
         deleted=region.deleted_at is not None,
         category_id=region.category_id,
         polygons=region.polygons,
