@@ -11,7 +11,7 @@ class Projects(View):
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import Any, TypeVar
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -59,6 +59,15 @@ class Endpoint:
     query: type[StrictSerializer]
     body: type[serializers.BaseSerializer] | None
     """None: the handler reads the body itself."""
+
+    # One of each for all requests: making their fields takes longer than reading with them.
+    @cached_property
+    def query_reader(self) -> Any:
+        return self.query()
+
+    @cached_property
+    def body_reader(self) -> Any:
+        return self.body and self.body()
 
 
 def endpoint(
@@ -126,17 +135,11 @@ class View(APIView):
             return
         self.query = {}
         if declared.query is not Nothing or request.query_params:
-            self.query = _serializer(declared.query).run_validation(_single_values(request))
+            self.query = declared.query_reader.run_validation(_single_values(request))
         if declared.body is not None and request.method not in SAFE_METHODS:
             # A form arrives as a QueryDict, of which a serializer reads single values.
             data = request.data.dict() if hasattr(request.data, "dict") else request.data
-            self.body = _serializer(declared.body).run_validation(data)
-
-
-@cache
-def _serializer(made: Any) -> Any:
-    """One for all requests: making its fields takes longer than reading a body with them."""
-    return made()
+            self.body = declared.body_reader.run_validation(data)
 
 
 def _single_values(request: Request) -> dict[str, str]:
