@@ -81,7 +81,7 @@ class Bench:
         from annotations.models import Prediction
         from annotations.services import jobs
         from inference.engines.classic import Classic
-        from inference.services.loading import engine_of
+        from inference.services.loading import detector_of, engine_of
         from inference.services.prelabel import run_prelabel
 
         options = {"minutes": self.options.minutes, "side": self.options.side}
@@ -92,7 +92,8 @@ class Bench:
             return
         rows = [("classic", _Named(Classic()))]
         rows.append(("Mask R-CNN, untrained", self.untrained()))
-        rows.append(("Mask R-CNN, trained", engine_of(training.model)))
+        rows.append(("  trained, own borders", engine_of(training.model)))
+        rows.append(("Mask R-CNN, trained", detector_of(training.model)))
         for name, engine in rows:
             found = measure(engine, ["object"])
             print(
@@ -100,6 +101,7 @@ class Bench:
                 f"  boundary IoU {found['boundary_iou']:.3f}"
             )
         print(f"{training.images}, learned in {took:.0f} s: {training.verdict}")
+        print(f"borders, AP on images apart: {training.model.origin['borders']}")
         scores = [f"{one['score']:.3f}" for one in training.curve if one["score"] is not None]
         print(f"{training.score_name} while learning, on the images apart: {', '.join(scores)}")
         after = jobs.run(training.job.result["prelabel"], run_prelabel)

@@ -16,7 +16,8 @@ class ModelVersion(models.Model):
 
     `engine` is a key of `inference.registry.ENGINES`. `state` says whether it may be used; a file
     that could not be trusted or loaded is `rejected`, with the reason. One that a project trained
-    is of that project alone; `current` is the one that the project uses.
+    is of that project alone; `current` is the one that the project uses. `origin` holds `borders`
+    too where they may follow the image: {model, image, images}, its AP without and with that.
     """
 
     class State(models.TextChoices):

@@ -21,8 +21,9 @@ class Option:
 class EngineSpec:
     """`path` is imported on first use only. `runs_in_web`: light enough to answer prompts inside
     the web process, so that no worker is needed. `in_browser`: browsers get its decoder.
-    `min_score`: below it a detection rarely is worth a look. `trainer`: the dotted path of what
-    trains it, for projects of the kinds in `trains`."""
+    `min_score`: below it a detection rarely is worth a look. `borders`: its borders may follow the
+    image (`engines.borders`). `trainer`: the dotted path of what trains it, for projects of the
+    kinds in `trains`."""
 
     path: str
     title: str
@@ -32,6 +33,7 @@ class EngineSpec:
     has_weights: bool = True
     runs_in_web: bool = False
     in_browser: bool = False
+    borders: bool = False
     trainer: str = ""
     trains: frozenset[str] = frozenset()
     options: dict[str, Option] = field(default_factory=dict)
@@ -69,6 +71,7 @@ ENGINES: dict[str, EngineSpec] = {
         "Mask R-CNN",
         frozenset({"detector"}),
         min_score=0.5,
+        borders=True,
         trainer="inference.engines.mask_rcnn_training.MaskRCNNTrainer",
         trains=frozenset({"instance", "panoptic"}),
         options={

@@ -86,6 +86,12 @@ def suggested_map(model: ModelVersion, categories: Iterable) -> dict[str, int]:
     }
 
 
+def follows_image(model: ModelVersion) -> bool:
+    """Whether its borders are better where they follow the image, as its training measured."""
+    measured = model.origin.get("borders")
+    return bool(measured) and measured["image"] > measured["model"]
+
+
 def _strength(model: ModelVersion) -> tuple[int, float, str]:
     """The project's own, then learned weights, then classic; of one engine the larger one first."""
     order = ["sam", "sam2", "mask_rcnn", "semantic", "forest", "classic"]

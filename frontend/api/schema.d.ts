@@ -2584,6 +2584,8 @@ export interface components {
              * @description What pre-labeling uses where nothing is said.
              */
             min_score: number;
+            /** @description Whether pre-labeling has its borders follow the image where nothing is said. */
+            follows_image: boolean;
             /** @description On held-out images, of one that was trained here. */
             metrics: unknown;
             /** @description The only one that may use it. */
@@ -3136,6 +3138,8 @@ export interface components {
             min_scores?: {
                 [key: string]: number;
             };
+            /** @description Whether borders follow the image; null: as was better when it was measured. */
+            borders?: boolean | null;
             /**
              * @description Try it on at most four of the images; the job's result holds what it would propose (`preview`), and nothing is stored.
              * @default false

@@ -10,7 +10,7 @@ from rest_framework.response import Response
 from annotations.api.base import View, endpoint
 from inference.models import ModelVersion
 from inference.registry import ENGINES
-from inference.selectors import class_names, list_models, roles
+from inference.selectors import class_names, follows_image, list_models, roles
 
 
 class ModelSerializer(serializers.Serializer):
@@ -30,6 +30,9 @@ class ModelSerializer(serializers.Serializer):
         child=serializers.CharField(), help_text="Empty: it names no classes."
     )
     min_score = serializers.FloatField(help_text="What pre-labeling uses where nothing is said.")
+    follows_image = serializers.BooleanField(
+        help_text="Whether pre-labeling has its borders follow the image where nothing is said."
+    )
     metrics = serializers.JSONField(help_text="On held-out images, of one that was trained here.")
     project = serializers.IntegerField(allow_null=True, help_text="The only one that may use it.")
     current = serializers.BooleanField(help_text="The one that its project uses.")
@@ -62,6 +65,7 @@ def shown(model: ModelVersion) -> dict[str, Any]:
         "sha256": model.sha256,
         "classes": class_names(model),
         "min_score": spec.min_score,
+        "follows_image": follows_image(model),
         "metrics": model.metrics,
         "project": model.project_id,
         "current": model.current,

@@ -39,6 +39,11 @@ class PrelabelSerializer(StrictSerializer):
         default=dict,
         help_text="The model's class → its least score, in place of `min_score`.",
     )
+    borders = serializers.BooleanField(
+        allow_null=True,
+        default=None,
+        help_text="Whether borders follow the image; null: as was better when it was measured.",
+    )
     preview = serializers.BooleanField(
         default=False,
         help_text="Try it on at most four of the images; the job's result holds what it would "

@@ -249,7 +249,8 @@ def _learn(
     model.train()
     images = [image.to(where) for image, _ in batch]
     targets = [{name: value.to(where) for name, value in target.items()} for _, target in batch]
-    loss = sum(model(images, targets).values(), torch.zeros((), device=where))
+    with torch.autocast(where.type, torch.bfloat16, enabled=device.quick_halves(where)):
+        loss = sum(model(images, targets).values(), torch.zeros((), device=where))
     optimizer.zero_grad()
     if torch.isfinite(loss):
         loss.backward()

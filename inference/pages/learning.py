@@ -16,7 +16,13 @@ from annotations.pages.base import action, page, person, project_context, refuse
 from annotations.selectors.jobs import ACTIVE
 from inference.models import ModelVersion, TrainingRun
 from inference.registry import ENGINES
-from inference.selectors import get_trained, get_training, list_trainings, next_to_learn
+from inference.selectors import (
+    follows_image,
+    get_trained,
+    get_training,
+    list_trainings,
+    next_to_learn,
+)
 from inference.services import adopting
 from inference.services import training as services
 
@@ -117,7 +123,8 @@ def _shown(training: TrainingRun) -> dict[str, Any]:
         left = last["seconds"] / last["done"] * (1 - last["done"])
     before = (training.before or {}).get("metrics", {})
     earlier = {row["name"]: row for row in before.get("categories", [])}
-    metrics = training.model.metrics if training.model else {}
+    model = training.model
+    metrics = model.metrics if model else {}
     return {
         "training": training,
         "job": job,
@@ -127,6 +134,8 @@ def _shown(training: TrainingRun) -> dict[str, Any]:
         "lines": [line for kind in ("loss", "score") if (line := _line(training, kind))],
         "seconds": last["seconds"] if last else 0,
         "metrics": metrics,
+        "borders": model.origin.get("borders") if model else None,
+        "follows_image": model is not None and follows_image(model),
         "before": before,
         "rows": [
             {**row, "before": earlier.get(row["name"])} for row in metrics.get("categories", [])

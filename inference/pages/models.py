@@ -6,7 +6,7 @@ from django.shortcuts import render
 from annotations.pages.base import person, read
 from inference.models import ModelVersion
 from inference.registry import ENGINES
-from inference.selectors import class_names, list_models, roles
+from inference.selectors import class_names, follows_image, list_models, roles
 from inference.services.weights import OFFICIAL
 
 ABOUT = {
@@ -43,5 +43,7 @@ def shown(model: ModelVersion) -> dict:
         "about": ABOUT.get(model.engine, ""),
         "does": ", ".join(DOES[role] for role in roles(model)),
         "classes": class_names(model),
+        "borders": model.origin.get("borders"),
+        "follows_image": follows_image(model),
         "device": "CPU" if spec.runs_in_web else model.device,
     }

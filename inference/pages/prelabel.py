@@ -18,7 +18,13 @@ from annotations.selectors.jobs import ACTIVE, get_job
 from inference.models import ModelVersion
 from inference.pages.models import shown
 from inference.registry import ENGINES
-from inference.selectors import class_names, get_model, installed_models, suggested_map
+from inference.selectors import (
+    class_names,
+    follows_image,
+    get_model,
+    installed_models,
+    suggested_map,
+)
 from inference.services import preview as previews
 from inference.services.prelabel import MAX_PROPOSALS, start_prelabel
 
@@ -67,6 +73,7 @@ def prelabel(request: HttpRequest, project_id: int) -> HttpResponse:
                 min_score=data["min_score"],
                 min_scores=_scores(request, model),
                 max_proposals=data["max_proposals"],
+                borders="borders" in request.POST if ENGINES[model.engine].borders else None,
                 preview="preview" in request.POST,
             )
         except ServiceError as error:
@@ -83,6 +90,7 @@ def prelabel(request: HttpRequest, project_id: int) -> HttpResponse:
         "chosen": chosen,
         "images": ",".join(map(str, images)),
         "scopes": _scopes(context, len(images)),
+        "borders": _follows(request, chosen),
         "scope": form["scope"].value() or _first_scope(context, images),
         **_classes(request, chosen, list(list_categories(user, project, archived=False))),
     }
@@ -130,6 +138,14 @@ def _classes(request: HttpRequest, model: ModelVersion, categories: list) -> dic
         "mapped": sum(row["category"] is not None for row in rows),
         "default_score": ENGINES[model.engine].min_score,
     }
+
+
+def _follows(request: HttpRequest, model: ModelVersion) -> dict[str, Any] | None:
+    """Whether the box for borders is checked, and what was measured; None: there is no box."""
+    if not ENGINES[model.engine].borders:
+        return None
+    chosen = "borders" in request.POST if "model" in request.POST else follows_image(model)
+    return {"chosen": chosen, "measured": model.origin.get("borders")}
 
 
 def _mapped(request: HttpRequest, model: ModelVersion) -> dict[str, int]:

@@ -21,8 +21,10 @@ from django.conf import settings
 
 from annotations.errors import ServiceError
 from inference.engines.base import WeightsError
+from inference.engines.borders import Following
 from inference.models import ModelVersion
 from inference.registry import ENGINES
+from inference.selectors import follows_image
 from inference.services import weights
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,14 @@ def engine_of(model: ModelVersion) -> Any:
         _used[key] = time.monotonic()
         _watch()
         return engine
+
+
+def detector_of(model: ModelVersion, borders: bool | None = None) -> Any:
+    """The model's engine, with borders that follow the image where `borders` says so; None: where
+    that was better when it was measured. Errors as those of `engine_of`."""
+    engine = engine_of(model)
+    chosen = follows_image(model) if borders is None else borders
+    return Following(engine) if chosen else engine
 
 
 def unload_idle() -> list[Key]:

@@ -24,10 +24,10 @@ from inference.engines.base import Detection, Detector, OutOfMemoryError
 from inference.engines.base import Image as Raster
 from inference.models import ModelVersion
 from inference.registry import ENGINES
-from inference.selectors import class_names, get_model, suggested_map
+from inference.selectors import class_names, follows_image, get_model, suggested_map
 from inference.services import ordering
 from inference.services import preview as previews
-from inference.services.loading import device_memory, engine_of
+from inference.services.loading import detector_of, device_memory
 from inference.services.ordering import FLOOR, uncertainty
 from inference.services.rasters import raster
 from inference.services.resolve import Found, resolve
@@ -51,6 +51,7 @@ def start_prelabel(
     min_score: float | None = None,
     min_scores: dict[str, float] | None = None,
     max_proposals: int | None = None,
+    borders: bool | None = None,
     order: bool = False,
     preview: bool = False,
 ) -> Job:
@@ -59,7 +60,8 @@ def start_prelabel(
     order: put what is left to label in the order in which the model would learn most from it.
     images: ids, None for all (with `status` where given). category_map: the model's class → the id
     of a category; None pairs equal names. min_score None: what suits the engine; min_scores: the
-    model's class → its own, instead. preview: try it on a few of the images and store nothing but
+    model's class → its own, instead. borders: whether they follow the image; None: as was better
+    when the model was measured. preview: try it on a few of the images and store nothing but
     what `services.preview` shows. The same run asked again while it is queued or running is the
     same job. ServiceError 400 names what is wrong.
     """
@@ -73,6 +75,7 @@ def start_prelabel(
         "min_score": ENGINES[model.engine].min_score if min_score is None else min_score,
         "min_scores": _min_scores(model, min_scores or {}),
         "max_proposals": max_proposals or MAX_PROPOSALS,
+        "borders": _borders(model, borders),
         **({"order": True} if order else {}),
         "preview": preview,
     }
@@ -90,6 +93,17 @@ def start_prelabel(
         key=f"{digest}:{before.filter(state__in=ENDED).count()}",
         image_ids=ids,
     )
+
+
+def _borders(model: ModelVersion, given: bool | None) -> bool:
+    if given and not ENGINES[model.engine].borders:
+        raise ServiceError(
+            400,
+            "invalid",
+            f"The borders of {ENGINES[model.engine].title} are drawn by the image already.",
+            "borders",
+        )
+    return follows_image(model) if given is None else given
 
 
 def _images(project: Project, images: Sequence[int] | None, status: str) -> list[int]:
@@ -164,7 +178,7 @@ def run_prelabel(run: JobRun, watch: Callable[[int, int], None] | None = None) -
         raise Conflict("model_changed", f"The model “{model.name}” was replaced since.", "model")
     if run.leads:
         run.progress(run.ended_items(), message=f"Loading {model.name}")
-    engine: Detector = engine_of(model)
+    engine: Detector = detector_of(model, params.get("borders"))
     names = list(model.categories)
     wanted = _Wanted(
         {names.index(name): pk for name, pk in params["category_map"].items()},

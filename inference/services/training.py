@@ -36,19 +36,22 @@ from annotations.services.ingest import refuse_archived
 from annotations.services.jobs import JobRun
 from annotations.services.releases import lock, make_release
 from inference.engines.base import OutOfMemoryError, WeightsError
+from inference.engines.borders import Following
 from inference.engines.training import CHECKPOINT, WEIGHTS, Task
 from inference.models import ModelVersion, TrainingRun
-from inference.registry import ENGINES
+from inference.registry import ENGINES, EngineSpec
 from inference.selectors import current_model
 from inference.services import weights
 from inference.services.evaluation import Quality, Truth, evaluate
 from inference.services.examples import Examples
-from inference.services.loading import engine_of
+from inference.services.loading import detector_of
 from inference.services.prelabel import start_prelabel
 
 LEAST_IMAGES = 5
 """Approved images without which nothing can be learned and measured."""
 HELD_OUT, VALIDATION = 0.2, 0.15
+BORDER_IMAGES = 40
+"""On so many at most it is tried whether borders should follow the image."""
 RULE = Rule("approved")
 WRITE_EVERY_SECONDS = 1.0
 ACTIVE = (Job.State.QUEUED, Job.State.RUNNING)
@@ -378,13 +381,16 @@ def _conclude(run: JobRun, training: TrainingRun, data: Data, file: Path) -> Non
     fields = weights.examine(file, training.engine)
     with _plainly():
         engine = spec.engine().load(file, fields["config"])
+        borders = _borders(run, engine, fields["categories"], data, spec) if spec.borders else None
+        if borders and borders["image"] > borders["model"]:
+            engine = Following(engine)
         new = _measured(run, engine, fields["categories"], data, project.kind, spec.min_score, 90)
     old, before = current_model(project), None
     if old is not None:
         with contextlib.suppress(ServiceError):  # one that cannot be used any more is no rival
             rival = ENGINES[old.engine].min_score
             before = _measured(
-                run, engine_of(old), old.categories, data, project.kind, rival, 95
+                run, detector_of(old), old.categories, data, project.kind, rival, 95
             ).metrics
     target = settings.MODELS_DIR / weights.TRAINED / f"{uuid.uuid4()}.safetensors"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -393,7 +399,7 @@ def _conclude(run: JobRun, training: TrainingRun, data: Data, file: Path) -> Non
         with transaction.atomic():
             run.hold()
             lock(project)
-            model = _new_model(training, data, fields, new, target)
+            model = _new_model(training, data, fields, new, target, borders)
             better = before is None or new.metrics["score"] > before["score"]
             if better:
                 _make_current(model)
@@ -440,8 +446,31 @@ def _measured(
     )
 
 
+def _borders(
+    run: JobRun, engine: Any, classes: Sequence[str], data: Data, spec: EngineSpec
+) -> dict[str, float]:
+    """{model, image, images}: AP with the borders that the model draws, and with those that follow
+    the image. On the images by which the weights were chosen: the held-out ones choose nothing."""
+    images = data.validation[:BORDER_IMAGES]
+    kind = run.job.project.kind
+
+    def score(detector: Any) -> float:
+        found = evaluate(
+            detector, classes, images, data.categories, kind, min_score=spec.min_score,
+            progress=lambda done, total: run.progress(90, 100, "Trying borders on the image"),
+        )  # fmt: skip
+        return float(found.metrics["score"])
+
+    return {"model": score(engine), "image": score(Following(engine)), "images": len(images)}
+
+
 def _new_model(
-    training: TrainingRun, data: Data, fields: dict[str, Any], quality: Quality, file: Path
+    training: TrainingRun,
+    data: Data,
+    fields: dict[str, Any],
+    quality: Quality,
+    file: Path,
+    borders: dict[str, float] | None,
 ) -> ModelVersion:
     project = training.project
     number = TrainingRun.objects.filter(project=project, pk__lte=training.pk).count()
@@ -459,6 +488,7 @@ def _new_model(
             "seed": training.seed,
             "code": code_version(),
             "images": training.images,
+            **({"borders": borders} if borders else {}),
         },
     )
 

@@ -1,7 +1,9 @@
 """Training: what is learned from what, kept if better, resumed, and what comes after it."""
 
+import dataclasses
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any, Self
@@ -21,10 +23,10 @@ from inference.engines.base import CropMask, Detection, WeightsInfo
 from inference.engines.training import CHECKPOINT, WEIGHTS, Step, Task
 from inference.models import ModelVersion, TrainingRun
 from inference.registry import EngineSpec, Option
-from inference.selectors import current_model, get_model, next_to_learn
+from inference.selectors import current_model, follows_image, get_model, next_to_learn
 from inference.services import training as service
 from inference.services.ordering import reason
-from inference.services.prelabel import run_prelabel
+from inference.services.prelabel import run_prelabel, start_prelabel
 from inference.services.training import run_train, split, start_training, stop_early, use_model
 from tests.inference.conftest import disc
 
@@ -247,13 +249,49 @@ def test_a_worse_model_is_kept_but_not_used_unless_a_person_says_so(
 def test_a_better_model_replaces_the_current_one(project, manager, ready, learner, monkeypatch):
     learner.skill = 0.5
     weak = run(start(manager, project, prelabel=False)).model
-    monkeypatch.setattr(service, "engine_of", lambda model: FakeLearner(0.5))
+    monkeypatch.setattr(service, "detector_of", lambda model: FakeLearner(0.5))
     learner.skill = 0.9
     strong = run(start(manager, project, prelabel=False, seed=1))
     assert strong.before["metrics"]["score"] < strong.model.metrics["score"]
     assert current_model(project) == strong.model
     assert (strong.parent, strong.model.parent) == (weak, weak)
     assert strong.verdict.endswith("The new one replaces it.")
+
+
+def test_borders_follow_the_image_where_that_is_better_on_images_apart(
+    project, manager, ready, learner, monkeypatch, client_of
+):
+    spec = dataclasses.replace(registry.ENGINES["fake"], borders=True)
+    monkeypatch.setitem(registry.ENGINES, "fake", spec)
+    before = run(start(manager, project, prelabel=False))
+    model, measured = before.model, before.model.origin["borders"]
+    assert measured["images"] == before.images["validation"]
+    assert measured["image"] > measured["model"] + 0.05
+    assert model.metrics["boundary_iou"] > 0.85
+    assert get_model(model.pk, "detector", project) == model
+    assert follows_image(model)
+    for asked, chosen in ((None, True), (False, False)):
+        job = start_prelabel(manager, project, model, borders=asked)
+        assert job.params["borders"] is chosen
+    client = client_of(manager)
+    page = client.get(f"/projects/{project.pk}/prelabel?model={model.pk}").content.decode()
+    assert re.search(r'name="borders" value="on"[^>]* checked', page)
+    learned = client.get(f"/projects/{project.pk}/learning").content.decode()
+    assert "follow the image: AP" in learned
+    form = {"model": model.pk, "scope": "all", "max_proposals": 5, "class-0": ""}
+    client.post(
+        f"/projects/{project.pk}/prelabel", form | {"class-0": job.params["category_map"]["car"]}
+    )
+    assert Job.objects.latest("pk").params["borders"] is False
+
+    learner.skill = 1.0  # as good as it gets: moving borders can only spoil them
+    own = run(start(manager, project, prelabel=False, seed=1)).model
+    assert not follows_image(own)
+    assert own.metrics["boundary_iou"] == pytest.approx(1)
+    monkeypatch.setitem(registry.ENGINES, "fake", dataclasses.replace(spec, borders=False))
+    with pytest.raises(ServiceError) as refused:
+        start_prelabel(manager, project, own, borders=True)
+    assert refused.value.field == "borders"
 
 
 def test_a_killed_worker_goes_on_from_the_checkpoint_with_the_same_data(
@@ -309,7 +347,7 @@ def test_stopping_early_keeps_the_best_and_cancelling_keeps_nothing(
 def test_then_the_rest_is_prelabeled_and_put_in_order(
     project, manager, ready, learner, approve, monkeypatch
 ):
-    monkeypatch.setattr("inference.services.prelabel.engine_of", lambda model: FakeLearner(0.9))
+    monkeypatch.setattr("inference.services.prelabel.detector_of", lambda *asked: FakeLearner(0.9))
     rest = [approve(project, 40 + n, "new") for n in range(3)]
     Image.objects.filter(pk=ready[0].pk).update(priority=9, reason="of an earlier time")
     done = run(start(manager, project))
