@@ -26,8 +26,11 @@ def at_least(role: str | None, least: Role) -> bool:
 
 def role_in(user, project: Project | int) -> Role | None:
     """The role of `user` in `project` (or in the project of that id), None for an outsider."""
-    project_id = project.pk if isinstance(project, Project) else project
-    role = _ROLE.first(project_id, user.pk or 0)
+    if isinstance(project, Project):
+        if project.asked_by and project.asked_by == user.pk:
+            return Role(project.role)  # type: ignore[attr-defined]
+        project = project.pk
+    role = _ROLE.first(project, user.pk or 0)
     return Role(role) if role else None
 
 

@@ -54,6 +54,8 @@ class Project(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
     archived_at = models.DateTimeField(null=True, blank=True)
+    asked_by: int | None = None
+    """The id of the person whose `role` the query gave it too: `selectors.projects`."""
 
     objects = ProjectQuerySet.as_manager()
 

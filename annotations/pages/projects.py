@@ -159,9 +159,8 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
     context["filters"] = filters
     if context["can_review"]:
         context["annotators"] = previews.annotators(user, found)
-    jobs = job_selectors.list_jobs(user, found)
-    context["batches"] = found.batches.all() if context["can_manage"] else []
-    context["active_jobs"] = jobs.filter(state__in=job_selectors.ACTIVE)[:3]
+    context["batches"] = previews.batch_names(user, found) if context["can_manage"] else []
+    context["active_jobs"] = job_selectors.active_jobs(user, found, 3)
     return render(request, "annotations/project.html", context)
 
 

@@ -1,13 +1,18 @@
 """The image grid. How many images have which status: `selectors.projects.image_counts`."""
 
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from django.db.models import OuterRef, Prefetch, Subquery, prefetch_related_objects
+from django.db.models import OuterRef, Subquery
 
-from annotations.access import at_least, find, require
+from annotations.access import at_least, find, may, require
 from annotations.models import Annotation, Image, Project, Region, User
+from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.images import ImageQuerySet
 from annotations.models.projects import Role
+from annotations.prepared import Prepared
 from annotations.selectors.walks import walk
 
 MOST_AT_ONCE = 5000
@@ -52,15 +57,25 @@ def list_images(
             own = own.filter(annotation__annotator=user).order_by()
             rows = rows.alias(own=Subquery(own.values("pk")[:1])).filter(own__isnull=False)
     few = {"project", "status"}.issuperset(sets)
-    found = (_first if few else _among)(rows, sets, after, limit + 1)
+    if few and not search:
+        found = _first(limit + 1, bool(status)).instances(project.pk, after, status)
+    elif few:
+        found = list(rows.filter(pk__gt=after).order_by("pk")[: limit + 1])
+    else:
+        found = _among(rows, sets, after, limit + 1)
     more = len(found) > limit
     found = found[:limit]
-    prefetch_related_objects(found, _annotations(user))
+    _give_seen(found, user, sees_all)
     return found, found[-1].pk if more else None
 
 
-def _first(rows: ImageQuerySet, sets: dict[str, Any], after: int, most: int) -> list[Image]:
-    return list(rows.filter(pk__gt=after).order_by("pk")[:most])
+@cache
+def _first(most: int, of_status: bool) -> Prepared:
+    def build(project: int, after: int, status: str = "") -> ImageQuerySet:
+        rows = Image.objects.filter(project=project, pk__gt=after)
+        return (rows.filter(status=status) if of_status else rows).order_by("pk")[:most]
+
+    return Prepared(build)
 
 
 def _among(rows: ImageQuerySet, sets: dict[str, Any], after: int, most: int) -> list[Image]:
@@ -78,14 +93,41 @@ def _among(rows: ImageQuerySet, sets: dict[str, Any], after: int, most: int) -> 
 
 def get_image(user, pk: int) -> Image:
     """One image that `user` may see, with file, project and `seen` annotations; or NotFound."""
-    rows = Image.objects.select_related("file", "project").prefetch_related(_annotations(user))
-    return find(rows, user, pk=pk)
+    image = find(Image.objects.select_related("file", "project"), user, pk=pk)
+    _give_seen([image], user, may(user, image.project_id, Role.REVIEWER))
+    return image
 
 
-def _annotations(user) -> Prefetch:
-    rows = Annotation.objects.visible_to(user).select_related("annotator").order_by("id")
-    rows = rows.only("id", "status", "image", "annotator__username")
-    return Prefetch("annotations", queryset=rows, to_attr="seen")
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An annotation in a list of images."""
+
+    id: int
+    status: str
+    annotator_id: int
+    username: str
+
+
+def _seen(rows: AnnotationQuerySet) -> Any:
+    columns = ("image", "pk", "status", "annotator", "annotator__username")
+    return rows.order_by("pk").values_list(*columns)
+
+
+_ALL_SEEN = Prepared(lambda images: _seen(Annotation.objects.filter(image__in=[images])))
+_OWN_SEEN = Prepared(
+    lambda images, user: _seen(Annotation.objects.filter(image__in=[images], annotator=user))
+)
+
+
+def _give_seen(images: list[Image], user, sees_all: bool) -> None:
+    """`seen` of each: all annotations for who may see them, else those of `user`."""
+    ids = [image.pk for image in images]
+    rows = (_ALL_SEEN(ids) if sees_all else _OWN_SEEN(ids, user.pk)) if ids else []
+    seen: dict[int, list[Seen]] = defaultdict(list)
+    for image, *values in rows:
+        seen[image].append(Seen(*values))
+    for one in images:
+        one.seen = seen[one.pk]  # type: ignore[attr-defined]
 
 
 def image_line(image: Image) -> dict[str, Any]:
@@ -102,9 +144,9 @@ def image_line(image: Image) -> dict[str, Any]:
         "thumbnail_url": f"/api/images/{image.pk}/thumbnail",
         "annotations": [
             {
-                "id": one.pk,
+                "id": one.id,
                 "status": one.status,
-                "annotator": {"id": one.annotator_id, "username": one.annotator.username},
+                "annotator": {"id": one.annotator_id, "username": one.username},
             }
             for one in getattr(image, "seen", ())
         ],

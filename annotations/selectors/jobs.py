@@ -7,6 +7,7 @@ from annotations.access import find, require
 from annotations.models import Job, JobItem, Project
 from annotations.models.jobs import JobQuerySet
 from annotations.models.projects import Role
+from annotations.prepared import Prepared
 
 ACTIVE = (Job.State.QUEUED, Job.State.RUNNING)
 
@@ -20,6 +21,18 @@ def list_jobs(user, project: Project, *, kind: str = "", state: str = "") -> Job
     if state:
         rows = rows.filter(state=state)
     return rows
+
+
+_ONE_ACTIVE = Prepared(
+    lambda project: Job.objects.filter(project=project, state__in=ACTIVE).values_list("pk")[:1]
+)
+
+
+def active_jobs(user, project: Project, most: int) -> list[Job]:
+    """The newest of `list_jobs` that wait or run; mostly there are none."""
+    if not _ONE_ACTIVE(project.pk):
+        return []
+    return list(list_jobs(user, project).filter(state__in=ACTIVE)[:most])
 
 
 def get_job(user, pk: int) -> Job:

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from annotations.models import Notification
+from annotations.models import Notification, User
 from annotations.models.notifications import NotificationQuerySet
+from annotations.prepared import Prepared
 
 MANY = 100
 Kind = Notification.Kind
@@ -15,9 +16,14 @@ def list_notifications(user, *, unread: bool = False) -> NotificationQuerySet:
     return rows.filter(read_at=None) if unread else rows
 
 
+_UNREAD = Prepared(
+    lambda user: list_notifications(User(pk=user), unread=True).order_by().values_list("pk")[:MANY]
+)
+
+
 def unread_count(user) -> int:
     """How many `user` has not read; MANY stands for so many and more."""
-    return list_notifications(user, unread=True).order_by()[:MANY].count()
+    return len(_UNREAD(user.pk or 0))
 
 
 def path_of(notification: Notification) -> str:

@@ -4,9 +4,10 @@ from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from annotations.access import require
-from annotations.models import Annotation, Image, Project, Region, User
+from annotations.models import Annotation, Batch, Image, Project, Region, User
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import ProjectQuerySet, Role
+from annotations.prepared import Prepared
 
 MOSAIC = 4
 
@@ -31,9 +32,31 @@ def with_region_count(annotations: AnnotationQuerySet) -> AnnotationQuerySet:
     return annotations.annotate(region_count=Coalesce(Subquery(counted), 0))
 
 
+_BATCH_NAMES = Prepared(
+    lambda project: (
+        Batch.objects.filter(project=project).order_by("order", "pk").values_list("name")
+    )
+)
+
+
+def batch_names(user, project: Project) -> list[str]:
+    """The names of the project's batches, in their order."""
+    require(user, project, Role.ANNOTATOR)
+    return [name for (name,) in _BATCH_NAMES(project.pk)]
+
+
+_WORKING = Prepared(
+    lambda project: (
+        User.objects.filter(
+            pk__in=Annotation.objects.filter(project=project).order_by().values("annotator")
+        )
+        .order_by("username")
+        .values_list("username")
+    )
+)
+
+
 def annotators(user, project: Project) -> list[str]:
     """The names of those who have labeled in the project; for who may see everybody's work only."""
     require(user, project, Role.REVIEWER)
-    working = Annotation.objects.filter(project=project).order_by().values("annotator")
-    people = User.objects.filter(pk__in=working).order_by("username")
-    return list(people.values_list("username", flat=True))
+    return [name for (name,) in _WORKING(project.pk)]

@@ -29,16 +29,27 @@ def get_project(user, pk: int) -> Any:
     found = _PROJECT.instance(user.pk or 0, pk) if pk <= MAX_ID else None
     if found is None:
         raise NotFound("project")
+    found.asked_by = user.pk
     return found
+
+
+_COUNTS = Prepared(
+    lambda projects: (
+        ImageTally.objects.filter(project__in=[projects])
+        .order_by()
+        .values("project", "status")
+        .annotate(total=Sum("number"))
+        .values_list("project", "status", "total")
+    )
+)
 
 
 def image_counts(projects: Iterable[int]) -> dict[int, dict[str, int]]:
     """Project id to the number of images in each status, in one query that counts no image."""
     projects = list(projects)
     counts = {pk: dict.fromkeys(Image.Status.values, 0) for pk in projects}
-    rows = ImageTally.objects.filter(project__in=projects).order_by()
-    for row in rows.values("project", "status").annotate(total=Sum("number")):
-        counts[row["project"]][row["status"]] = row["total"]
+    for project, status, total in _COUNTS(projects) if projects else ():
+        counts[project][status] = total
     return counts
 
 

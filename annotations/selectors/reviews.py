@@ -8,6 +8,7 @@ from annotations.access import require
 from annotations.models import Annotation, Comment, Project, Review, ReviewRule
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
+from annotations.prepared import Prepared
 from annotations.selectors.annotations import judges_own
 
 MANY = 1000
@@ -16,7 +17,7 @@ MANY = 1000
 def review_queue(user, project: Project) -> AnnotationQuerySet:
     """Submitted annotations of the sample that `user` may judge, in the order of the rule."""
     require(user, project, Role.REVIEWER)
-    rows = Annotation.objects.visible_to(user).filter(
+    rows = Annotation.objects.filter(
         project=project, status=Annotation.Status.SUBMITTED, sampled=True
     )
     if not judges_own(user, project):
@@ -35,17 +36,26 @@ def queue_after(rows: AnnotationQuerySet, project: Project, last: Annotation) ->
     return rows.filter(later, submitted_at__gte=at)
 
 
+def _submitted(project: int, sampled: bool) -> AnnotationQuerySet:
+    rows = Annotation.objects.filter(project=project, status=Annotation.Status.SUBMITTED)
+    return rows.filter(sampled=sampled).order_by()
+
+
+_UNSAMPLED = Prepared(lambda project: _submitted(project, False).values_list("pk")[:MANY])
+_WAITING = Prepared(
+    lambda project, but: _submitted(project, True).exclude(annotator=but).values_list("pk")[:MANY]
+)
+
+
 def unsampled(project: Project) -> int:
     """How many were submitted outside of the sample; MANY stands for so many and more."""
-    rows = Annotation.objects.filter(
-        project=project, status=Annotation.Status.SUBMITTED, sampled=False
-    )
-    return rows.order_by()[:MANY].count()
+    return len(_UNSAMPLED(project.pk))
 
 
 def waiting(user, project: Project) -> int:
     """How many annotations wait for `user`; MANY stands for so many and more."""
-    return review_queue(user, project).order_by()[:MANY].count()
+    require(user, project, Role.REVIEWER)
+    return len(_WAITING(project.pk, 0 if judges_own(user, project) else user.pk))
 
 
 def comments_of(annotation: Annotation) -> QuerySet[Comment]:

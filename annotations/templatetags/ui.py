@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from annotations.models import Annotation, Image, Job
+from annotations.models import Job
 from annotations.pages.icons import ICONS
 
 register = template.Library()
@@ -74,22 +74,6 @@ def status_name(status: str) -> str:
 @register.filter
 def job_badge(state: str) -> str:
     return JOB_BADGES.get(state, "")
-
-
-@register.filter
-def annotators(annotations: Iterable[Annotation]) -> str:
-    """Their names; a loop in a template takes long for each of many images."""
-    return ", ".join(one.annotator.username for one in annotations)
-
-
-@register.filter
-def picture_of(image: Image) -> str:
-    """Where its picture with labels is: those approved, else the newest ones; or its thumbnail."""
-    seen: list[Annotation] = getattr(image, "seen", [])
-    if not seen:
-        return f"/api/images/{image.pk}/thumbnail"
-    shown = max(seen, key=lambda one: (one.status == Annotation.Status.APPROVED, one.pk))
-    return f"/api/annotations/{shown.pk}/picture"
 
 
 @register.simple_tag
