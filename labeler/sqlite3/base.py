@@ -1,0 +1,77 @@
+"""Django's backend for SQLite, in which writers wait for each other without oversleeping.
+
+SQLite has one writer at a time. Others sleep, longer and longer up to 0.1 s, whether the one before
+is done or not, and the last to come may be the first to look. Here the threads of a process wait in
+a lock that wakes them, and only the first of them looks, often, for writers in other processes.
+"""
+
+import collections
+import os
+import threading
+import time
+from typing import Any
+
+from django.db import OperationalError
+from django.db.backends.sqlite3 import base
+
+LOOK_SECONDS = 0.0005, 0.02
+"""Between two looks, at first and at last."""
+
+_turns: dict[Any, Any] = collections.defaultdict(threading.Lock)
+"""Of each database file: held by the thread whose transaction writes, or is about to."""
+os.register_at_fork(after_in_child=_turns.clear)
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    _turn: Any = None
+
+    def _start_transaction_under_autocommit(self) -> None:
+        seconds = self.settings_dict["OPTIONS"].get("timeout", 5)
+        end = time.monotonic() + seconds
+        turn = _turns[self.settings_dict["NAME"]]
+        if not turn.acquire(timeout=seconds):
+            raise OperationalError("database is locked")
+        try:
+            self.connection.execute("PRAGMA busy_timeout = 0")
+            try:
+                self._begin(end)
+            finally:
+                self.connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")
+        except BaseException:
+            turn.release()
+            raise
+        self._turn = turn
+
+    def _begin(self, end: float) -> None:
+        pause, longest = LOOK_SECONDS
+        while True:
+            try:
+                # The types know none of the methods with an underscore.
+                super()._start_transaction_under_autocommit()  # type: ignore[misc]
+                return
+            except OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(pause)
+            pause = min(longest, 1.2 * pause)
+
+    def _commit(self) -> None:
+        super()._commit()  # type: ignore[misc]
+        self._end()
+
+    def _rollback(self) -> None:
+        try:
+            super()._rollback()  # type: ignore[misc]
+        finally:
+            self._end()
+
+    def _close(self) -> None:
+        try:
+            super()._close()  # type: ignore[misc]
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        turn, self._turn = self._turn, None
+        if turn:
+            turn.release()
