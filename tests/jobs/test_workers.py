@@ -346,17 +346,17 @@ def test_sigterm_stops_everything(served):
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(served):
-    """Started anew, since the one of the module is stopped by now."""
-    _, port, environment = served
+    port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "serve"], cwd=ROOT, env=environment, start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        [sys.executable, "manage.py", "serve", "--port", str(port)], cwd=ROOT, env=served[2],
+        start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
         wait_until(lambda: _answers(port), "serve", seconds=60)
-        wait_until(lambda: len(_descendants(process.pid)) >= 5, "all processes")
+        wait_until(lambda: "sweeper" in _descendants(process.pid).values(), "all processes")
     finally:
         ours = _descendants(process.pid)
         process.kill()
         process.wait(timeout=30)
+    assert len(ours) >= 5
     wait_until(lambda: not [pid for pid in ours if Path(f"/proc/{pid}").exists()], "their end")
