@@ -9,10 +9,9 @@ from django.views.decorators.vary import vary_on_headers
 
 from annotations.access import find
 from annotations.models.projects import Role
-from annotations.pages.base import action, is_partial, person, project_context, read
-from annotations.selectors import previews
+from annotations.pages.base import action, cursor, is_partial, person, project_context, read
 from annotations.selectors.projects import get_project
-from annotations.selectors.reviews import MANY, queue_after, review_queue, unsampled
+from annotations.selectors.reviews import MANY, queue_rows, unsampled
 from annotations.services import reviews
 
 PER_PAGE = 40
@@ -24,12 +23,11 @@ def review(request: HttpRequest, project_id: int) -> HttpResponse:
     """What comes first in the queue; `?after=` goes on behind that annotation."""
     user = person(request)
     project = get_project(user, project_id)
-    rows = previews.with_region_count(review_queue(user, project))
-    after = request.GET.get("after", "")
-    if after.isdecimal() and len(after) < 19:
+    last = None
+    if after := cursor(request.GET.get("after")):
         submitted = project.annotations.filter(submitted_at__isnull=False)
-        rows = queue_after(rows, project, find(submitted, user, pk=int(after)))
-    found = list(rows[: PER_PAGE + 1])
+        last = find(submitted, user, pk=after)
+    found = queue_rows(user, project, last, PER_PAGE + 1)
     more = len(found) > PER_PAGE
     context: dict[str, Any] = {
         "annotations": found[:PER_PAGE],

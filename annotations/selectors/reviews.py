@@ -1,5 +1,6 @@
 """What waits for a reviewer, and what was said about an annotation."""
 
+from functools import cache
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -10,6 +11,7 @@ from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
 from annotations.prepared import Prepared
 from annotations.selectors.annotations import judges_own
+from annotations.selectors.previews import with_region_count
 
 MANY = 1000
 
@@ -17,13 +19,41 @@ MANY = 1000
 def review_queue(user, project: Project) -> AnnotationQuerySet:
     """Submitted annotations of the sample that `user` may judge, in the order of the rule."""
     require(user, project, Role.REVIEWER)
-    rows = Annotation.objects.filter(
-        project=project, status=Annotation.Status.SUBMITTED, sampled=True
-    )
-    if not judges_own(user, project):
-        rows = rows.exclude(annotator=user)
-    riskiest = ["-risk"] if project.review_rule == ReviewRule.RISKIEST else []
+    return _queue(project.pk, _not_by(user, project), project.review_rule)
+
+
+def _not_by(user, project: Project) -> int:
+    """Whose work `user` may not judge; 0 is nobody."""
+    return 0 if judges_own(user, project) else user.pk
+
+
+def _queue(project: int, but: int, rule: str) -> AnnotationQuerySet:
+    rows = _submitted(project, True).exclude(annotator=but)
+    riskiest = ["-risk"] if rule == ReviewRule.RISKIEST else []
     return rows.select_related("annotator", "image").order_by(*riskiest, "submitted_at", "id")
+
+
+def queue_rows(user, project: Project, last: Annotation | None, most: int) -> list[Annotation]:
+    """The first of the review queue, or of what comes after `last`, as its page shows them.
+
+    Each has the number of its regions as `region_count`.
+    """
+    require(user, project, Role.REVIEWER)
+    asked = (project.pk, _not_by(user, project))
+    if last is None:
+        return _first_rows(project.review_rule, most).instances(*asked)
+    rows = queue_after(_queue(*asked, project.review_rule), project, last)
+    return list(_shown(rows)[:most])
+
+
+def _shown(rows: AnnotationQuerySet) -> AnnotationQuerySet:
+    names = ("image", "annotator", "seconds_spent", "submitted_at")
+    return with_region_count(rows).only(*names, "image__name", "annotator__username")
+
+
+@cache
+def _first_rows(rule: str, most: int) -> Prepared:
+    return Prepared(lambda project, but: _shown(_queue(project, but, rule))[:most])
 
 
 def queue_after(rows: AnnotationQuerySet, project: Project, last: Annotation) -> AnnotationQuerySet:
@@ -55,7 +85,7 @@ def unsampled(project: Project) -> int:
 def waiting(user, project: Project) -> int:
     """How many annotations wait for `user`; MANY stands for so many and more."""
     require(user, project, Role.REVIEWER)
-    return len(_WAITING(project.pk, 0 if judges_own(user, project) else user.pk))
+    return len(_WAITING(project.pk, _not_by(user, project)))
 
 
 def comments_of(annotation: Annotation) -> QuerySet[Comment]:
