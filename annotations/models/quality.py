@@ -49,6 +49,10 @@ class WorkFact(models.Model):
     sent_back = models.PositiveIntegerField(default=0, help_text="So often.")
     approved = models.BooleanField(default=False)
     gold = models.BooleanField(default=False, help_text="It was scored against a truth.")
+    problem = models.CharField(
+        max_length=300, blank=True, default="", db_default="",
+        help_text="Why it could not be measured; tried again when it becomes due again.",
+    )  # fmt: skip
 
     class Meta:
         indexes = [

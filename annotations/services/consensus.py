@@ -18,7 +18,7 @@ from annotations.models import Annotation, Image, Job, Prediction, Project, Prop
 from annotations.models.projects import Role
 from annotations.selectors.shapes import shapes_of
 from annotations.services import jobs
-from annotations.services.facts import COUNTED
+from annotations.services.measuring import COUNTED
 
 METHODS = {
     "majority": "Majority of each pixel",

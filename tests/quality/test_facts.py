@@ -16,7 +16,7 @@ from annotations.models import (
     WorkDay,
     WorkFact,
 )
-from annotations.services import facts, ingest, regions, reviews
+from annotations.services import facts, ingest, measuring, regions, reviews
 from tests.quality.conftest import draw
 
 A, B = ("car", 2, 2, 10, 10), ("car", 20, 2, 10, 10)
@@ -191,13 +191,13 @@ def test_pairs_of_people_who_labeled_one_image(teammate, other, field):
 
 def test_a_write_in_the_middle_of_measuring_is_not_overwritten(teammate, field, monkeypatch):
     annotation = draw(teammate, field(), [A], measure=False)
-    original = facts._region_facts
+    original = facts.measured
 
-    def meanwhile(one, truth):
-        facts.due(one)
-        return original(one, truth)
+    def meanwhile(found):
+        facts.due(annotation)
+        return original(found)
 
-    monkeypatch.setattr(facts, "_region_facts", meanwhile)
+    monkeypatch.setattr(facts, "measured", meanwhile)
     facts.measure(annotation.pk)
     fact = WorkFact.objects.get()
     assert fact.due is not None
@@ -217,6 +217,30 @@ def test_several_are_measured_at_once_as_one_by_one(teammate, owner, field, monk
     assert facts.measure_due() == 4
     again = list(WorkDay.objects.order_by("annotator").values())
     assert [row | {"id": 0} for row in again] == [row | {"id": 0} for row in rows]
+
+
+def test_what_cannot_be_measured_holds_up_nothing(teammate, field, monkeypatch):
+    """It says why, and is tried again when it becomes due again."""
+    first, second, third = (draw(teammate, field(), [A], measure=False) for _ in range(3))
+    original = measuring._region_facts
+
+    def fail(annotation, *others):
+        if annotation.pk == second.pk:
+            raise ValueError("no such shape")
+        return original(annotation, *others)
+
+    monkeypatch.setattr(measuring, "_region_facts", fail)
+    facts.measure_due()
+    assert dict(WorkFact.objects.values_list("annotation", "problem")) == {
+        first.pk: "", second.pk: "ValueError: no such shape", third.pk: "",
+    }  # fmt: skip
+    assert not WorkFact.objects.filter(due__isnull=False).exists()
+    assert day()["annotations"] == 2
+    monkeypatch.setattr(measuring, "_region_facts", original)
+    facts.due(second)
+    facts.measure_due()
+    assert not WorkFact.objects.exclude(problem="").exists()
+    assert day()["annotations"] == 3
 
 
 def test_one_message_tells_of_all_that_becomes_due_within_a_second(monkeypatch):
