@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
+from django.db import transaction
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from annotations.models import Annotation, Job, Membership, Notification, Project, User
+from annotations.models.notifications import NotificationQuerySet
 from annotations.models.projects import MembershipQuerySet, Role
 from annotations.prepared import Prepared
 
@@ -84,6 +86,43 @@ def settle(user, kind: Kind, **about: Project | Annotation) -> None:
         return
     rows = Notification.objects.filter(user=user, kind=kind, read_at=None, **about)
     rows.update(read_at=timezone.now())
+
+
+def _of_nothing() -> NotificationQuerySet:
+    """What people were told of waiting work in projects where nothing waits for them any more."""
+    waiting = Annotation.objects.filter(
+        project=OuterRef("project"), status=Annotation.Status.SUBMITTED, sampled=True
+    ).exclude(annotator=OuterRef("user"))
+    return Notification.objects.filter(~Exists(waiting), kind=Kind.SUBMITTED, read_at=None)
+
+
+def _reviewers(project: int) -> MembershipQuerySet:
+    return Membership.objects.filter(project=project).exclude(role=Role.ANNOTATOR).order_by()
+
+
+_OF_NOTHING = Prepared(
+    lambda project: (
+        _of_nothing()
+        .filter(project=project, user__in=_reviewers(project).values("user"))
+        .order_by()
+        .values_list("pk")
+    )
+)
+
+
+def settle_reviewed(project: int | None = None) -> None:
+    """Whoever judged it: what nothing waits behind any more counts as read.
+
+    Of two verdicts at the same moment neither sees the other, and people and images come and go:
+    so without a project all are looked through, which is done now and then.
+    """
+    if project is not None and not _OF_NOTHING(project):
+        return
+    rows = _of_nothing() if project is None else _of_nothing().filter(project=project)
+    with transaction.atomic():
+        locked = rows.select_for_update(of=("self",), skip_locked=True)
+        ids = list(locked.order_by("pk").values_list("pk", flat=True))
+        Notification.objects.filter(pk__in=ids).update(read_at=timezone.now())
 
 
 def mark_read(user, ids: Iterable[int] | None = None) -> int:

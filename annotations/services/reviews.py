@@ -12,7 +12,7 @@ from annotations.models import Annotation, Comment, Image, Project, Region, Revi
 from annotations.models.projects import Role
 from annotations.prepared import Insert, Prepared, Update
 from annotations.selectors.annotations import EDITABLE, may_judge
-from annotations.services import events, facts, sampling, work
+from annotations.services import events, facts, notifications, sampling, work
 
 Status = Annotation.Status
 Verdict = Review.Verdict
@@ -324,4 +324,6 @@ def _move(annotation: Annotation, status: Status) -> None:
     _save_moved(annotation)
     work.moved(annotation)
     work.settle(annotation.image)
+    if status != Status.SUBMITTED:
+        notifications.settle_reviewed(annotation.project_id)
     facts.due(annotation)

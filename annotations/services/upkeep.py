@@ -55,6 +55,7 @@ def forever(stop: threading.Event, every: float = 5) -> None:
                 jobs.tidy()
                 logins.tidy()
                 notifications.tidy()
+                notifications.settle_reviewed()
                 webhooks.tidy()
         except Exception:  # the database may be away; what was missed is done the next time
             log.exception("The sweep failed; again in %s s", every)

@@ -36,6 +36,25 @@ def test_reviewers_are_told_once_that_work_waits(
     assert (unread_count(reviewer), unread_count(owner)) == (1, 1)
 
 
+def test_what_somebody_else_reviewed_waits_for_nobody(
+    project, begun, make_image, make_annotation, teammate, reviewer, manager, owner
+) -> None:
+    own = make_annotation(make_image(project), manager, regions=1)
+    reviews.submit(teammate, begun, 1)
+    reviews.submit(manager, own, 1)
+    reviews.send_back(reviewer, begun, 1, "The wheels are missing.")
+    # What the manager submitted waits for the owner alone by now.
+    assert [unread_count(user) for user in (reviewer, manager, owner)] == [0, 0, 1]
+    reviews.reopen(manager, own, 1)
+    assert unread_count(owner) == 0
+    begun.refresh_from_db()
+    reviews.submit(teammate, begun, 1)
+    assert [unread_count(user) for user in (reviewer, manager, owner)] == [1, 1, 1]
+    begun.image.delete()
+    notifications.settle_reviewed()
+    assert [unread_count(user) for user in (reviewer, manager, owner)] == [0, 0, 0]
+
+
 def test_what_is_not_drawn_for_review_rings_no_bell(project, begun, teammate, reviewer) -> None:
     project.review_rule, project.review_share = "share", 0
     project.save()
