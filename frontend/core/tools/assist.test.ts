@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { checkDocument, newDocument } from "../testing";
 import type { Candidate } from "../types";
-import { ALT, at, Bench } from "./testing";
+import { ALT, Bench } from "./testing";
 
 describe("assist", () => {
   const candidate = (x: number, y: number, side: number): Candidate => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ALT, at, Bench } from "./testing";
+import { ALT, Bench } from "./testing";
 
 describe("polygon", () => {
   const corners = [
