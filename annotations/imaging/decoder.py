@@ -9,8 +9,13 @@ It limits its own memory, CPU time, file size and open files, so that a bomb kil
 most; another one is started. Of this project it imports what stands in this folder.
 """
 
+import gc
 import json
+import os
 import resource
+import signal
+import socket
+import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +26,9 @@ from PIL import Image, ImageFile
 from annotations.imaging import pictures, video, volumes
 from annotations.imaging.frame import Limits, Refused, Reply, TakesLong
 from annotations.imaging.pictures import VIPS_FROM
+
+CREDENTIALS = struct.Struct("3i")
+"""Process, user and group, as the kernel tells them of the other side of a socket."""
 
 
 def read(ask: dict[str, Any], limits: Limits) -> Iterator[Reply]:
@@ -86,6 +94,31 @@ def main() -> None:
             say({"error": ["too_much_memory", "Decoding the image takes too much memory."]})
         except OSError as error:  # writing: no space, mostly
             say({"errno": error.errno})
+
+
+def serve(descriptor: int) -> None:
+    """Fork a decoder for each connection of this user to the listening socket `descriptor`.
+
+    A decoder first says its `{pid}`. It ends with its connection.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+    listener = socket.socket(fileno=descriptor)
+    Image.init()
+    gc.collect()
+    gc.freeze()
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+            if CREDENTIALS.unpack(peer)[1] != os.getuid() or os.fork():
+                continue
+            listener.close()
+            os.dup2(connection.fileno(), 0)
+            os.dup2(connection.fileno(), 1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        say({"pid": os.getpid()})
+        main()
+        os._exit(0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Long-lived decoder processes with limits; one that dies or hangs is replaced.
 
 Plain subprocesses, so that they work under gunicorn's threads, in Celery's daemonic children and
-in commands alike. A forked process starts its own.
+in commands alike; or forks of a server of decoders, where there is one. A forked process starts its
+own.
 """
 
 import contextlib
@@ -10,18 +11,23 @@ import json
 import os
 import queue
 import select
+import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = f"import sys; sys.path.insert(0, {str(ROOT)!r}); " + (
-    "from annotations.imaging.decoder import main; main()"
-)
+IMPORT = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from annotations.imaging.decoder"
+PROGRAM = f"{IMPORT} import main; main()"
+ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1", "LANG": "C.UTF-8"}
+SHARED = "LABELER_DECODERS"
+"""In the environment: the abstract address (Linux) of a server of decoders, see `run_server`."""
+FORK_SECONDS = 5
 SIZE = min(4, os.cpu_count() or 1)
 
 
@@ -65,7 +71,9 @@ class Decoder:
     """One decoder process, started at its first image."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+        self._pipe: socket.socket | None = None
+        self._kill: Callable[[], object] = bool
         self._unread = b""
 
     def ask(self, request: dict[str, Any], timeout: float) -> Iterator[dict[str, Any]]:
@@ -73,18 +81,12 @@ class Decoder:
 
         They end early when the process died or took longer than `timeout` seconds for one of them.
         """
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-c", PROGRAM],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                bufsize=0,
-                env={"OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1", "LANG": "C.UTF-8"},
-            )
-        assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+        if self._pipe is None or _is_readable(self._pipe, 0):  # it says nothing unasked: it ended
+            self.stop()
+            self._start()
+        assert self._pipe
+        with contextlib.suppress(OSError):
+            self._pipe.sendall(json.dumps(request).encode() + b"\n")
         while line := self._line(timeout):
             reply: dict[str, Any] = json.loads(line)
             if "seconds" in reply:
@@ -95,18 +97,51 @@ class Decoder:
                 return
         self.stop()
 
+    def _start(self) -> None:
+        if address := os.environ.get(SHARED):
+            with contextlib.suppress(OSError, ValueError):
+                self._fork(address)
+                return
+            self.stop()
+        self._pipe, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-c", PROGRAM],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.DEVNULL,
+                env=ENVIRONMENT,
+            )
+
+        def kill() -> None:
+            process.kill()
+            process.wait()
+
+        self.pid, self._kill = process.pid, kill
+
+    def _fork(self, address: str) -> None:
+        """A fork of the process that listens there. OSError, ValueError: it does not answer."""
+        self._pipe = socket.socket(socket.AF_UNIX)
+        self._pipe.connect(f"\0{address}")
+        self.pid = json.loads(self._line(FORK_SECONDS))["pid"]
+        process = os.pidfd_open(self.pid)  # the number may be another's by the time of the kill
+
+        def kill() -> None:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+            os.close(process)
+
+        self._kill = kill
+
     def _line(self, timeout: float) -> bytes:
         """The next line, empty when the process ended or says nothing for `timeout` seconds."""
-        assert self._process
-        assert self._process.stdout
-        answers = select.poll()
-        answers.register(self._process.stdout, select.POLLIN)
+        assert self._pipe
         until = time.monotonic() + timeout
         while b"\n" not in self._unread:
-            left = max(0, until - time.monotonic())
-            more = (
-                os.read(self._process.stdout.fileno(), 2**16) if answers.poll(1000 * left) else b""
-            )
+            more = b""
+            if _is_readable(self._pipe, max(0, until - time.monotonic())):
+                with contextlib.suppress(ConnectionResetError):
+                    more = self._pipe.recv(2**16)
             if not more:
                 return b""
             self._unread += more
@@ -115,15 +150,30 @@ class Decoder:
 
     def stop(self) -> None:
         """End the process, whatever it is doing."""
-        if self._process is not None:
-            self._process.kill()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe:
-                    with contextlib.suppress(BrokenPipeError):
-                        pipe.close()
-            self._process.wait()
-            self._process = None
+        if self._pipe is not None:
+            self._kill()
+            self._kill = bool
+            self._pipe.close()
+            self._pipe = None
             self._unread = b""
+
+
+def _is_readable(pipe: socket.socket, seconds: float) -> bool:
+    """Whether there is something to read, or the other side is closed, within so many seconds."""
+    answers = select.poll()
+    answers.register(pipe, select.POLLIN)
+    return bool(answers.poll(1000 * seconds))
+
+
+def run_server(listener: socket.socket) -> NoReturn:
+    """Become the process of which decoders are forked, by those for whom SHARED has its address.
+
+    It has no secrets in its memory and imports the libraries once for all.
+    """
+    os.set_inheritable(listener.fileno(), True)
+    program = f"{IMPORT} import serve; serve({listener.fileno()})"
+    command = [sys.executable, "-I", "-c", program]
+    os.execve(sys.executable, command, ENVIRONMENT)  # noqa: S606
 
 
 _idle: "queue.LifoQueue[Decoder]" = queue.LifoQueue()

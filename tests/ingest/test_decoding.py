@@ -3,7 +3,12 @@
 import io
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +19,7 @@ from PIL import Image, ImageCms
 from annotations.imaging import pool
 from annotations.imaging.sniff import sniff
 from tests.ingest import samples
+from tests.live import ROOT
 
 LIMIT = 100_000_000
 
@@ -188,10 +194,35 @@ def test_a_large_image_within_the_limit_fits_in_memory(tmp_path):
     assert upright.size == (8_000, 12_500)
 
 
-def test_a_decoder_that_dies_is_replaced(tmp_path):
+@pytest.fixture(params=["alone", "forked"])
+def decoder(request, monkeypatch) -> Iterator[pool.Decoder]:
+    """A process that is started for itself, or a fork of a server of decoders."""
+    server = None
+    if request.param == "forked":
+        if sys.platform != "linux":
+            pytest.skip("Linux only")
+        address = f"labeler-test-{uuid.uuid4()}"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(f"\0{address}")
+        listener.listen()
+        code = "import socket, sys; from annotations.imaging import pool; "
+        code += "pool.run_server(socket.socket(fileno=int(sys.argv[1])))"
+        command = [sys.executable, "-c", code, str(listener.fileno())]
+        server = subprocess.Popen(command, cwd=ROOT, pass_fds=[listener.fileno()])
+        monkeypatch.setenv(pool.SHARED, address)
+    decoder = pool.Decoder()
+    yield decoder
+    parent = Path(f"/proc/{decoder.pid}/stat").read_text().rpartition(")")[2].split()[1]
+    assert int(parent) == (server.pid if server else os.getpid())
+    decoder.stop()
+    if server:
+        server.kill()
+        server.wait()
+
+
+def test_a_decoder_that_dies_is_replaced(tmp_path, decoder):
     source = tmp_path / "source"
     source.write_bytes(samples.png())
-    decoder = pool.Decoder()
     request: dict[str, Any] = {"source": str(source), "folder": str(tmp_path), "type": "PNG"}
     request |= {"max_pixels": LIMIT, "seconds": 5}
 
@@ -199,8 +230,7 @@ def test_a_decoder_that_dies_is_replaced(tmp_path):
         return next((reply["width"] for reply in [*decoder.ask(request, timeout)]), None)
 
     def send(number: int) -> None:
-        assert decoder._process
-        os.kill(decoder._process.pid, number)
+        os.kill(decoder.pid, number)
         time.sleep(0.2)
 
     assert width() == 40
@@ -209,19 +239,16 @@ def test_a_decoder_that_dies_is_replaced(tmp_path):
     send(signal.SIGSTOP)  # one that hangs is ended at the time limit
     assert width(timeout=0.3) is None
     assert width() == 40
-    decoder.stop()
 
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="Linux only")
-def test_a_decoder_is_limited_from_its_first_file_on(tmp_path):
+def test_a_decoder_is_limited_from_its_first_file_on(tmp_path, decoder):
     """In memory, processor time, the size of files, open files; it knows nothing of our secrets."""
     source = tmp_path / "source"
     source.write_bytes(samples.png())
-    decoder = pool.Decoder()
     request = {"source": str(source), "folder": str(tmp_path), "type": "PNG"}
     assert [*decoder.ask(request | {"max_pixels": LIMIT, "seconds": 5}, 20)]
-    assert decoder._process
-    process = Path(f"/proc/{decoder._process.pid}")
+    process = Path(f"/proc/{decoder.pid}")
     lines = process.joinpath("limits").read_text().splitlines()[1:]
     soft = {line[:26].strip(): line[26:].split()[0] for line in lines}
     assert int(soft["Max address space"]) < 768 * 2**20 + 16 * LIMIT + 1
@@ -231,7 +258,6 @@ def test_a_decoder_is_limited_from_its_first_file_on(tmp_path):
     environment = process.joinpath("environ").read_bytes()
     assert b"LANG=" in environment
     assert b"SECRET_KEY" not in environment
-    decoder.stop()
 
 
 def test_a_forked_process_has_decoders_of_its_own(tmp_path):

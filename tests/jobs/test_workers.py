@@ -341,7 +341,7 @@ def test_sigterm_stops_everything(served):
         assert probe.connect_ex(("127.0.0.1", port))
     logs = Path(environment["LABELER_DATA"]) / "logs"
     assert {log.name for log in logs.iterdir()} - {"worker-batch.log"} == {
-        "tables.log", "web.log", "worker-io.log", "sweeper.log",
+        "tables.log", "web.log", "worker-io.log", "sweeper.log", "decoders.log",
     }  # fmt: skip
 
 

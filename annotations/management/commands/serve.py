@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+import uuid
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -33,6 +34,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test import RequestFactory
 from gunicorn.app.base import BaseApplication
 
+from annotations.imaging import pool
 from annotations.services import upkeep
 
 QUEUES = ("interactive", "batch", "io")
@@ -192,6 +194,7 @@ class Command(BaseCommand):
         if preloads:
             _warm_up()
         try:
+            self._start_decoders()
             self._start_web(host, port)
             self._start_workers()
             self._watch()
@@ -206,6 +209,14 @@ class Command(BaseCommand):
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             call_command("migrate", verbosity=0)
+
+    def _start_decoders(self) -> None:
+        if sys.platform == "linux":
+            listener = socket.socket(socket.AF_UNIX)
+            os.environ[pool.SHARED] = f"labeler-decoders-{uuid.uuid4()}"
+            listener.bind(f"\0{os.environ[pool.SHARED]}")
+            listener.listen()
+            self.children.append(Child("decoders", partial(pool.run_server, listener)))
 
     def _start_web(self, host: str, port: int) -> None:
         web = Child("web", partial(_serve, host, port))
