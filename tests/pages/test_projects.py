@@ -72,6 +72,13 @@ def cards(html: str) -> int:
     return html.count('class="thumb"')
 
 
+@pytest.mark.parametrize(("who", "words"), [("owner", "1 to review"), ("teammate", "1 in review")])
+def test_the_list_says_what_waits(who, words, project, make_image, request, browse):
+    make_image(project, status="submitted")
+    client = browse(request.getfixturevalue(who))
+    assert words in client.get("/").content.decode()
+
+
 def test_the_grid_pages_by_cursor(project, make_image, owner, browse, monkeypatch):
     monkeypatch.setattr(pages, "CARDS", 2)
     made = [make_image(project) for _ in range(5)]
