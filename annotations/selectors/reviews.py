@@ -19,15 +19,16 @@ MANY = 1000
 def review_queue(user, project: Project) -> AnnotationQuerySet:
     """Submitted annotations of the sample that `user` may judge, in the order of the rule."""
     require(user, project, Role.REVIEWER)
-    return _queue(project.pk, _not_by(user, project), project.review_rule)
+    return queue_of(project.pk, not_by(user, project), project.review_rule)
 
 
-def _not_by(user, project: Project) -> int:
+def not_by(user, project: Project) -> int:
     """Whose work `user` may not judge; 0 is nobody."""
     return 0 if judges_own(user, project) else user.pk
 
 
-def _queue(project: int, but: int, rule: str) -> AnnotationQuerySet:
+def queue_of(project: int, but: int, rule: str) -> AnnotationQuerySet:
+    """What waits in a project, in the order of the rule, but what the person `but` made."""
     rows = _submitted(project, True).exclude(annotator=but)
     riskiest = ["-risk"] if rule == ReviewRule.RISKIEST else []
     return rows.select_related("annotator", "image").order_by(*riskiest, "submitted_at", "id")
@@ -39,10 +40,10 @@ def queue_rows(user, project: Project, last: Annotation | None, most: int) -> li
     Each has the number of its regions as `region_count`.
     """
     require(user, project, Role.REVIEWER)
-    asked = (project.pk, _not_by(user, project))
+    asked = (project.pk, not_by(user, project))
     if last is None:
         return _first_rows(project.review_rule, most).instances(*asked)
-    rows = queue_after(_queue(*asked, project.review_rule), project, last)
+    rows = queue_after(queue_of(*asked, project.review_rule), project, last)
     return list(_shown(rows)[:most])
 
 
@@ -53,7 +54,7 @@ def _shown(rows: AnnotationQuerySet) -> AnnotationQuerySet:
 
 @cache
 def _first_rows(rule: str, most: int) -> Prepared:
-    return Prepared(lambda project, but: _shown(_queue(project, but, rule))[:most])
+    return Prepared(lambda project, but: _shown(queue_of(project, but, rule))[:most])
 
 
 def queue_after(rows: AnnotationQuerySet, project: Project, last: Annotation) -> AnnotationQuerySet:
@@ -85,7 +86,7 @@ def unsampled(project: Project) -> int:
 def waiting(user, project: Project) -> int:
     """How many annotations wait for `user`; MANY stands for so many and more."""
     require(user, project, Role.REVIEWER)
-    return len(_WAITING(project.pk, _not_by(user, project)))
+    return len(_WAITING(project.pk, not_by(user, project)))
 
 
 def comments_of(annotation: Annotation) -> QuerySet[Comment]:

@@ -1,12 +1,12 @@
 """The queue: what may be given to whom, who has what, and how far each batch is."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db.models import (
     BooleanField,
     Count,
     Exists,
-    Max,
     OuterRef,
     Q,
     QuerySet,
@@ -14,15 +14,14 @@ from django.db.models import (
     Value,
 )
 from django.db.models.functions import Coalesce
-from django.utils import timezone
 
 from annotations.access import at_least, require
-from annotations.models import Annotation, Batch, Image, Lease, Project, ReviewRule
+from annotations.models import Annotation, Batch, Image, Lease, Project
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import Role
 from annotations.models.work import LeaseQuerySet
 from annotations.prepared import Prepared
-from annotations.selectors.reviews import review_queue
+from annotations.selectors import reviews
 
 HOLDING = (
     Annotation.Status.SUBMITTED,
@@ -86,25 +85,18 @@ def own_work(user, project: Project | int) -> list[QuerySet[Annotation]]:
     ]
 
 
-def to_review(user, project: Project) -> AnnotationQuerySet:
-    """The review queue without what another reviewer is judging or `user` has skipped."""
+def to_review(
+    user: int, project: int, but: int, rule: str, after: int, now: datetime
+) -> AnnotationQuerySet:
+    """The review queue without what another reviewer is judging or `user` has skipped.
+
+    `but` as in `reviews.queue_of`; `after`: the image that must not come.
+    """
     leases = Lease.objects.filter(annotation=OuterRef("pk"), purpose=Lease.Purpose.REVIEW)
-    others = leases.filter(state=Lease.State.ACTIVE, until__gt=timezone.now()).exclude(user=user)
+    others = leases.filter(state=Lease.State.ACTIVE, until__gt=now).exclude(user=user)
     skipped = leases.filter(user=user, state=Lease.State.SKIPPED)
-    return review_queue(user, project).filter(~Exists(others), ~Exists(skipped))
-
-
-def review_queues(user, project: Project, after: int | None) -> list[AnnotationQuerySet]:
-    """What to judge next: after an image what came in later, then from the front again."""
-    rows = to_review(user, project)
-    if after is None:
-        return [rows]
-    rows = rows.exclude(image=after)
-    seen = Annotation.objects.visible_to(user).filter(project=project, image=after)
-    last = seen.aggregate(at=Max("submitted_at"))["at"]
-    if last is None or project.review_rule == ReviewRule.RISKIEST:
-        return [rows]
-    return [rows.filter(submitted_at__gte=last), rows]
+    rows = reviews.queue_of(project, but, rule).select_related(None).exclude(image=after)
+    return rows.filter(~Exists(others), ~Exists(skipped))
 
 
 def list_batches(user, project: Project) -> QuerySet[Batch]:

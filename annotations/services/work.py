@@ -9,6 +9,7 @@ Of rows that others have locked PostgreSQL skips all; SQLite runs one writer at 
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import IntegrityError, connection, transaction
@@ -19,10 +20,20 @@ from django.utils import timezone
 
 from annotations.access import require
 from annotations.errors import Conflict, NotFound, ServiceError
-from annotations.models import Annotation, Batch, Gold, Image, Lease, Membership, Project
+from annotations.models import (
+    Annotation,
+    Batch,
+    Gold,
+    Image,
+    Lease,
+    Membership,
+    Project,
+    ReviewRule,
+)
 from annotations.models.projects import Role
 from annotations.prepared import A_TIME, Insert, Prepared, Update
 from annotations.selectors import work as queue
+from annotations.selectors.reviews import not_by
 from annotations.services import audit, facts
 
 REOPENED_DAYS = 7
@@ -169,6 +180,7 @@ def _expired(project: int) -> QuerySet[Lease]:
     return Lease.objects.filter(project=project, state=State.ACTIVE, until__lte=Now()).order_by()
 
 
+_ONE_EXPIRED = Prepared(lambda project: _expired(project).values_list("pk")[:1])
 # `after` is 0 where there is none.
 _SEEN = Prepared(_seen)
 _BATCHES = Prepared(lambda project: queue.waiting_batches(project).values_list("pk"))
@@ -261,22 +273,53 @@ def _make_lease(user, project: Project, image_id: int, until: datetime) -> Lease
     return _HELD.instance(user.pk, image_id)  # another tab of the same person was quicker
 
 
+@cache
+def _reviewable(rule: str, later: bool, skip_locked: bool) -> Prepared:
+    """The first annotation to judge and its image; `later`: of those handed in since a time."""
+
+    def build(
+        user: int, project: int, but: int, after: int, now: datetime = A_TIME, at: datetime = A_TIME
+    ) -> QuerySet[Any, Any]:
+        rows = queue.to_review(user, project, but, rule, after, now)
+        rows = rows.filter(submitted_at__gte=at) if later else rows
+        rows = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
+        return rows.values_list("pk", "image")[:1]
+
+    return Prepared(build)
+
+
+_HANDED_IN = Prepared(
+    lambda project, image: (
+        Annotation.objects.filter(project=project, image=image, submitted_at__isnull=False)
+        .order_by("-submitted_at")
+        .values_list("submitted_at")[:1]
+    )
+)
+_JUDGED = Prepared(
+    lambda annotation: Lease.objects.filter(
+        annotation=annotation, purpose=REVIEW, state=State.ACTIVE
+    ).order_by()
+)
+_save_judge = Update(Lease, "user", "until")
+
+
 def _pull_review(user, project: Project, after: int | None) -> Lease | None:
-    found = None
-    for skip_locked in (True, False):
-        for rows in queue.review_queues(user, project, after):
-            locked = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
-            found = found or locked.first()
-    if found is None:
-        return None
-    values = {"until": _until(project), "user": user}
-    return Lease.objects.update_or_create(
-        annotation=found,
-        purpose=REVIEW,
-        state=State.ACTIVE,
-        defaults=values,
-        create_defaults=values | {"project": project, "image_id": found.image_id},
-    )[0]
+    """What to judge next: after an image what came in later, then from the front again."""
+    rule = project.review_rule
+    last = after and rule != ReviewRule.RISKIEST and _HANDED_IN.first(project.pk, after)
+    asked = (user.pk, project.pk, not_by(user, project), after or 0, timezone.now())
+    looks = [
+        (skip, later) for skip in (True, False) for later in (True, False) if last or not later
+    ]
+    for skip_locked, later in looks:
+        for pk, image in _reviewable(rule, later, skip_locked)(*asked, last or A_TIME):
+            lease = _JUDGED.instance(pk)  # its own, or another one's that has run out
+            if lease is None:
+                lease = Lease(project=project, image_id=image, annotation_id=pk, purpose=REVIEW)
+            lease.user, lease.until = user, _until(project)
+            (_save_judge if lease.pk else _add_lease)(lease)
+            return lease
+    return None
 
 
 # --- while somebody works ---------------------------------------------------------------------
@@ -396,6 +439,8 @@ def sweep() -> int:
 
 def _end_expired(project: Project) -> int:
     """In order of images, so that two who do this never wait for each other."""
+    if not _ONE_EXPIRED(project.pk):
+        return 0
     overdue = Lease.objects.filter(project=project, state=State.ACTIVE, until__lte=timezone.now())
     locked = overdue.select_for_update(of=("self",), no_key=True, skip_locked=True)
     found = list(locked.order_by("image")[:HANDED_BACK_AT_ONCE])
