@@ -76,8 +76,13 @@ class Decoder:
         self._kill: Callable[[], object] = bool
         self._unread = b""
 
-    def ask(self, request: dict[str, Any], timeout: float) -> Iterator[dict[str, Any]]:
-        """The replies up to the last one, which is no picture's.
+    def ask(
+        self,
+        request: dict[str, Any],
+        timeout: float,
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Iterator[dict[str, Any]]:
+        """The replies up to the last one, which is no picture's. `meanwhile` is called before them.
 
         They end early when the process died or took longer than `timeout` seconds for one of them.
         """
@@ -87,6 +92,7 @@ class Decoder:
         assert self._pipe
         with contextlib.suppress(OSError):
             self._pipe.sendall(json.dumps(request).encode() + b"\n")
+        meanwhile()
         while line := self._line(timeout):
             reply: dict[str, Any] = json.loads(line)
             if "seconds" in reply:
@@ -209,11 +215,13 @@ def frames(
     at_once: bool = False,
     every: int = 0,
     every_seconds: float = 1.0,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Decoded]:
     """Decode `source`, a file of type `kind` (a `FileType.name`), into files in `folder`.
 
     `every` so manieth frame of a video is taken, or one in `every_seconds`. Waits for a free
-    decoder. Raises `BadImage`; `TakesLong` only `at_once`; OSError when a file cannot be written.
+    decoder; `meanwhile` is called while it works. Raises `BadImage`; `TakesLong` only `at_once`;
+    OSError when a file cannot be written.
     """
     request = {
         "source": str(source),
@@ -229,7 +237,7 @@ def frames(
     decoder = idle.get()
     ended = False
     try:
-        for reply in decoder.ask(request, timeout=2 * seconds):
+        for reply in decoder.ask(request, 2 * seconds, meanwhile):
             if "width" in reply:
                 yield _decoded(reply, folder)
                 continue

@@ -74,9 +74,12 @@ def space() -> Iterator[None]:
         raise
 
 
-def receive(source: Readable, target: Path, limit: int, name: str) -> tuple[str, int]:
+def receive(
+    source: Readable, target: Path, limit: int, name: str, *, synced: bool = True
+) -> tuple[str, int]:
     """Copy a stream into the new file `target`, safe on disk. Returns its SHA-256 and size.
 
+    Where not `synced`, the caller calls `sync` before anybody counts on the file.
     ServiceError 413 when it is longer than `limit` bytes; `name` is what it calls the file.
     """
     digest = hashlib.sha256()
@@ -94,8 +97,9 @@ def receive(source: Readable, target: Path, limit: int, name: str) -> tuple[str,
                 )
             digest.update(chunk)
             out.write(chunk)
-        out.flush()
-        os.fsync(out.fileno())
+        if synced:
+            out.flush()
+            os.fsync(out.fileno())
     return digest.hexdigest(), size
 
 
@@ -120,9 +124,12 @@ class Placed:
             with source.open("rb") as file:
                 default_storage.save(name, File(file))
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            source.replace(target)
+            try:
+                source.replace(target)
+            except FileNotFoundError:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.replace(target)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise

@@ -9,6 +9,7 @@ the spool; rows are written and files moved into the storage in one transaction.
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -140,8 +141,11 @@ def known(contents: Iterable[str]) -> set[str]:
 
 
 def decode_at_once(file: Spooled, sampling: Sampling, known: bool) -> list[Prepared]:
-    """`pictures` of a file for which somebody waits, for a thread of its own: asks no database."""
-    return list(pictures(file, at_once=True, sampling=sampling, known=known))
+    """`pictures` of a file for which somebody waits, for a thread of its own: asks no database.
+
+    It was spooled and not synced: that it is while it is decoded.
+    """
+    return list(pictures(file, at_once=True, sampling=sampling, known=known, synced=False))
 
 
 def add_all(
@@ -150,10 +154,12 @@ def add_all(
     """Store the pictures of several files in one transaction.
 
     A file of which the project has all pictures gets a ServiceError 409 in place of its result.
-    Raises IntegrityError, or ServiceError 507: nothing was stored then.
+    Raises IntegrityError (somebody stored one of them since it was looked up), or ServiceError
+    507: nothing was stored then.
     """
+    items = list(chain.from_iterable(prepared.values()))
     with files.placing() as placed:
-        stored = iter(place(project, chain.from_iterable(prepared.values()), placed))
+        stored = iter(place(project, items, placed, looked_up=True))
     return {
         number: _result(items, list(islice(stored, len(items))))
         for number, items in prepared.items()
@@ -253,8 +259,11 @@ def duplicate(name: str, image: Image) -> ServiceError:
     )
 
 
-def spool(source: files.Readable, name: str, folder: Path) -> Spooled:
-    """A copy of a file in a fresh folder inside `folder`, and what it is. ServiceError 413, 415."""
+def spool(source: files.Readable, name: str, folder: Path, *, synced: bool = True) -> Spooled:
+    """A copy of a file in a fresh folder inside `folder`, and what it is. ServiceError 413, 415.
+
+    `synced`: as of `files.receive`.
+    """
     name = files.clean_name(name)
     place = folder / uuid.uuid4().hex
     place.mkdir()
@@ -262,7 +271,7 @@ def spool(source: files.Readable, name: str, folder: Path) -> Spooled:
     kind = sniff(source.read(HEAD_BYTES))
     source.seek(0)
     limit = settings.MAX_UPLOAD_BYTES if kind in VIDEOS else settings.MAX_IMAGE_BYTES
-    sha256, size = files.receive(source, path, limit, name)
+    sha256, size = files.receive(source, path, limit, name, synced=synced)
     if kind is None or kind is ZIP:
         raise ServiceError(
             415,
@@ -280,11 +289,12 @@ def pictures(
     at_once: bool = False,
     sampling: Sampling = PER_SECOND,
     known: bool | None = None,
+    synced: bool = True,
 ) -> Iterator[Prepared]:
     """Decode the pictures of a file into its folder. Changes no row.
 
-    `known`: whether its content is stored; None asks. ServiceError 415 or 422, naming the file;
-    `pool.TakesLong` only `at_once`.
+    `known`: whether its content is stored; None asks. Where the file is not `synced`, it is now.
+    ServiceError 415 or 422, naming the file; `pool.TakesLong` only `at_once`.
     """
     one = Prepared(
         file.name, file.sha256, file.sha256, 0, file.bytes, file.kind, file.path, None,
@@ -297,7 +307,7 @@ def pictures(
             yield one
             return
     try:
-        for frame in _frames(file, at_once=at_once, sampling=sampling):
+        for frame in _frames(file, at_once=at_once, sampling=sampling, synced=synced):
             yield _picture(one, frame)
     except pool.BadImage as error:
         raise ServiceError(
@@ -309,7 +319,9 @@ def pictures(
         )
 
 
-def _frames(file: Spooled, *, at_once: bool, sampling: Sampling) -> Iterator[pool.Decoded]:
+def _frames(
+    file: Spooled, *, at_once: bool, sampling: Sampling, synced: bool
+) -> Iterator[pool.Decoded]:
     return pool.frames(
         file.path,
         file.folder,
@@ -318,6 +330,7 @@ def _frames(file: Spooled, *, at_once: bool, sampling: Sampling) -> Iterator[poo
         at_once=at_once,
         every=sampling.every,
         every_seconds=sampling.seconds,
+        meanwhile=bool if synced else partial(files.sync, file.path),
     )
 
 
@@ -349,23 +362,30 @@ def prepare(source: files.Readable, name: str, folder: Path) -> Prepared:
     return found[0]
 
 
-def place(project: Project, prepared: Iterable[Prepared], placed: files.Placed) -> list[Stored]:
+def place(
+    project: Project, prepared: Iterable[Prepared], placed: files.Placed, *, looked_up: bool = False
+) -> list[Stored]:
     """Store prepared files as images of the project, inside the caller's `files.placing()`.
 
     One entry per prepared file, in order. Content that the project has (or that comes twice) is
-    not stored again.
+    not stored again. `looked_up`: a moment ago, so that it need not be done again here; who stores
+    the same meanwhile raises IntegrityError.
     """
     results: list[Stored] = []
     todo = list(prepared)
     for start in range(0, len(todo), BATCH):
-        results += _place_batch(project, todo[start : start + BATCH], placed)
+        results += _place_batch(project, todo[start : start + BATCH], placed, looked_up)
     return results
 
 
-def _place_batch(project: Project, batch: list[Prepared], placed: files.Placed) -> list[Stored]:
-    content = _stored_files(batch, placed)
-    ids = [file.pk for file in content.values()]
-    known = {image.file_id: image for image in project.images.filter(file_id__in=ids)}
+def _place_batch(
+    project: Project, batch: list[Prepared], placed: files.Placed, looked_up: bool
+) -> list[Stored]:
+    asked = [item for item in batch if not (looked_up and _surely_new(item))]
+    content = _stored_files(batch, asked, placed)
+    ids = [content[item.sha256].pk for item in asked]
+    rows = project.images.filter(file_id__in=ids) if ids else ()
+    known = {image.file_id: image for image in rows}
     new = {}
     for item in batch:
         file = content[item.sha256]
@@ -378,10 +398,21 @@ def _place_batch(project: Project, batch: list[Prepared], placed: files.Placed) 
     return [Stored(known[content[item.sha256].pk], id(item) in new) for item in batch]
 
 
-def _stored_files(batch: list[Prepared], placed: files.Placed) -> dict[str, StoredFile]:
-    """The row of each content, made with its files where it is new. Holds them until COMMIT."""
+def _surely_new(item: Prepared) -> bool:
+    """Whether a picture was decoded because its content, a file of its own, was not stored."""
+    return not item.kind.several and item.decoded is not None and not item.decoded.original
+
+
+def _stored_files(
+    batch: list[Prepared], asked: list[Prepared], placed: files.Placed
+) -> dict[str, StoredFile]:
+    """The row of each content, made with its files where it is new. Holds them until COMMIT.
+
+    Only for those `asked` is looked whether there is one.
+    """
     by_content = {item.sha256: item for item in batch}
-    held = StoredFile.objects.select_for_update().filter(sha256__in=by_content)
+    wanted = {item.sha256 for item in asked}
+    held = StoredFile.objects.select_for_update().filter(sha256__in=wanted) if wanted else ()
     found = {file.sha256: file for file in held}
     new = [item for sha256, item in sorted(by_content.items()) if sha256 not in found]
     originals = {file.original for file in _rows_with_originals(new)}
@@ -404,8 +435,13 @@ def _stored_files(batch: list[Prepared], placed: files.Placed) -> dict[str, Stor
 
 def _rows_with_originals(new: list[Prepared]) -> Iterable[StoredFile]:
     """Rows of other pictures in the same files, whose originals are stored therefore."""
-    several = [files.image_name("originals", one.source, one.kind.extension) for one in new]
-    return StoredFile.objects.filter(original__in=several, reference="").only("original")
+    several = [
+        files.image_name("originals", one.source, one.kind.extension)
+        for one in new
+        if one.kind.several
+    ]
+    rows = StoredFile.objects.filter(original__in=several, reference="").only("original")
+    return rows if several else ()
 
 
 def _row(item: Prepared) -> StoredFile:

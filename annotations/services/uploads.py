@@ -124,7 +124,7 @@ def _store(
     for number, (source, name) in uploads.items():
         try:
             with files.space():
-                spooled[number] = ingest.spool(source, name, folder)
+                spooled[number] = ingest.spool(source, name, folder, synced=False)
         except ServiceError as error:
             outcomes[number] = error
     prepared: dict[int, list[ingest.Prepared]] = {}

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -278,6 +279,28 @@ def test_a_commit_that_fails_leaves_no_file(manager, project, state, monkeypatch
             ingest.add_image(manager, project, source, "a.png")
     assert refused.value.status == 507
     assert state() == before
+
+
+def test_the_bytes_are_on_the_disk_before_the_row(upload, manager, monkeypatch):
+    """Each file of a request is synced before anything of it is moved into the storage."""
+    order: list[str] = []
+    fsync, put = os.fsync, files.Placed.put
+
+    def synced(descriptor: int) -> None:
+        order.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        fsync(descriptor)
+
+    def moved(self: files.Placed, name: str, source: Path) -> None:
+        order.append("moved")
+        put(self, name, source)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(files.Placed, "put", moved)
+    for names in (["0.png"], ["1.png", "2.png"]):
+        order.clear()
+        sent = {name: samples.png(seed=int(name[0])) for name in names}
+        assert upload(manager, sent).status_code == 201
+        assert order[: order.index("moved")] == ["original"] * len(names)
 
 
 def test_a_full_disk_answers_507_and_leaves_nothing(upload, manager, state, monkeypatch):
