@@ -8,9 +8,8 @@ the same time for any, their RLE does not. A fresh server gets the model, images
 pixels and their embeddings; the editor opens one after the other, as annotators go through them,
 and clicks it with a real mouse. "First" is the first click after an image was opened and its
 embedding had come, "later" is every other one; both from the request to the decoder's worker to its
-answer, RLE included. "Processor" is what the
-tab's process computed for a later click on all threads, its share of drawing included: it says more
-than the clock where other programs run.
+answer, RLE included. "Processor" is what the tab's process computed for a later click on all
+threads, its share of drawing included: it says more than the clock where other programs run.
 """
 
 import argparse
@@ -25,6 +24,9 @@ import numpy as np
 from PIL import Image as Pillow
 
 WIDTH, HEIGHT = 1600, 1200
+LOOKS = 300
+"""Milliseconds from a mask to the next click: nobody clicks before the mask was drawn, which takes
+up to 100 ms of the processor where there are no graphics."""
 LISTEN = """
 window.waits = [];
 const post = Worker.prototype.postMessage;
@@ -134,6 +136,7 @@ def main(arguments: Sequence[str]) -> int:
                         f"answer {number + 1}",
                         seconds=60,
                     )
+                    page.wait_for_timeout(LOOKS)
                     if number == 0:
                         begun = tab_seconds()
                     if number % 5 == 4:

@@ -41,6 +41,23 @@ const NEGATIVE = "#ef4444";
 /** Side of a handle, CSS pixels. */
 const HANDLE = 9;
 
+/** Whether both look the same. Marks that hold points may have changed in place, so they never do. */
+export function alike(marks: readonly Mark[], others: readonly Mark[]): boolean {
+  return (
+    marks.length === others.length &&
+    marks.every((mark, index) => {
+      const other = new Map(Object.entries(others[index]!));
+      const values = Object.entries(mark);
+      return (
+        values.length === other.size &&
+        values.every(([key, value]) =>
+          key === "size" ? other.has(key) : typeof value !== "object" && value === other.get(key),
+        )
+      );
+    })
+  );
+}
+
 /** Draws marks in CSS pixels, over whatever is on the canvas. `ratio`: device pixels per CSS pixel. */
 export function drawMarks(
   context: CanvasRenderingContext2D,

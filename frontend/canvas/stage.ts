@@ -1,6 +1,6 @@
 import type { LabelMap } from "../core/labelmap";
 import type { Rect, Size } from "../core/types";
-import { drawMarks, type Mark } from "./marks";
+import { alike, drawMarks, type Mark } from "./marks";
 import { DEFAULT_DISPLAY, type Display, type Palette, type Renderer } from "./renderer";
 import { GlRenderer } from "./renderer_gl";
 import { CanvasRenderer } from "./renderer2d";
@@ -11,7 +11,11 @@ import { type Camera, Viewport } from "./viewport";
 class Layer {
   readonly canvas = document.createElement("canvas");
   private readonly context: CanvasRenderingContext2D;
+  /** It has to be drawn, whatever its marks are. */
   stale = true;
+  /** Its marks may have changed. */
+  asked = false;
+  private drawn: readonly Mark[] = [];
 
   constructor(private readonly marks: () => readonly Mark[]) {
     const context = this.canvas.getContext("2d");
@@ -20,9 +24,13 @@ class Layer {
   }
 
   draw(viewport: Viewport, ratio: number): void {
-    if (!this.stale) return;
-    this.stale = false;
+    if (!(this.stale || this.asked)) return;
     const marks = this.marks();
+    const same = !this.stale && alike(marks, this.drawn);
+    this.stale = false;
+    this.asked = false;
+    if (same) return;
+    this.drawn = marks;
     // An empty layer costs the browser as much as a full one, and Chromium 156 goes on showing the
     // last frame of a canvas that was cleared and got nothing new.
     this.canvas.hidden = marks.length === 0;
@@ -140,12 +148,12 @@ export class Stage {
   }
 
   invalidateStill(): void {
-    this.still.stale = true;
+    this.still.asked = true;
     this.schedule();
   }
 
   invalidateLive(): void {
-    this.live.stale = true;
+    this.live.asked = true;
     this.schedule();
   }
 

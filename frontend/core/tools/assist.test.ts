@@ -50,6 +50,26 @@ describe("assist", () => {
     expect(bench.doc.regions.map(({ categoryId }) => categoryId)).toEqual([1, 1]);
   });
 
+  test("the mark of a click comes with its mask, or after a moment without it", async () => {
+    const bench = new Bench("assist", { kind: "instance" });
+    const marks = () => bench.tool.overlays().filter(({ kind }) => kind === "handle").length;
+    bench.click(50, 50);
+    expect(marks()).toBe(0);
+    await bench.asked[0]!.answer([candidate(40, 40, 20)]);
+    expect(marks()).toBe(1);
+    expect(bench.timers.size).toBe(0);
+    bench.click(60, 50);
+    expect(marks()).toBe(1);
+    bench.wait();
+    expect(marks()).toBe(2);
+    bench.click(65, 50);
+    expect(marks()).toBe(2);
+    bench.key("Backspace");
+    expect(marks()).toBe(2);
+    expect(bench.tool.cancel()).toBe(true);
+    expect(bench.timers.size).toBe(0);
+  });
+
   test("stale answers are dropped, errors are told", async () => {
     const bench = new Bench("assist", { kind: "instance" });
     bench.click(50, 50);

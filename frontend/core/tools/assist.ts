@@ -13,6 +13,12 @@ import { Glance } from "./assist_glance";
 import { clampPoint, DRAG, distance, inImage, paintOnce } from "./common";
 import type { ToolContext } from "./context";
 
+/**
+ * So many milliseconds a click's mark waits for its mask: both are drawn in one frame then, and the
+ * decoder has the processor to itself meanwhile.
+ */
+const TOGETHER = 100;
+
 type PromptPoint = Prompts["points"][number];
 
 /**
@@ -32,6 +38,8 @@ class AssistTool implements Tool {
   /** Of the last question; answers to older ones are dropped. */
   private question = 0;
   private waiting = false;
+  /** There while the mark of the last point waits for its mask; stops the waiting. */
+  private hidden: (() => void) | null = null;
   private readonly glance: Glance;
 
   constructor(private readonly context: ToolContext) {
@@ -63,7 +71,10 @@ class AssistTool implements Tool {
       this.points = [...this.points, { x: start.x, y: start.y, positive: !modifiers.alt }];
     } else return;
     if (known) this.answered(++this.question, known, null);
-    else this.ask();
+    else {
+      this.ask();
+      if (!box) this.hideLast();
+    }
   }
 
   key(key: string): boolean {
@@ -91,6 +102,7 @@ class AssistTool implements Tool {
     this.end = null;
     this.waiting = false;
     this.question++;
+    this.showLast();
     this.glance.stop();
     return any;
   }
@@ -104,7 +116,8 @@ class AssistTool implements Tool {
     }
     const box = this.dragged() ?? this.box;
     if (box) overlays.push({ kind: "box", ...box, style: "draft" });
-    for (const { x, y, positive } of this.points) {
+    const shown = this.hidden ? this.points.slice(0, -1) : this.points;
+    for (const { x, y, positive } of shown) {
       overlays.push({ kind: "handle", x, y, style: positive ? "positive" : "negative" });
     }
     return overlays;
@@ -142,6 +155,7 @@ class AssistTool implements Tool {
   }
 
   private ask(): void {
+    this.showLast();
     const question = ++this.question;
     this.waiting = this.hasPrompts();
     if (!this.waiting) {
@@ -155,8 +169,21 @@ class AssistTool implements Tool {
     );
   }
 
+  private hideLast(): void {
+    this.hidden = this.context.later(TOGETHER, () => {
+      this.hidden = null;
+      this.context.changed();
+    });
+  }
+
+  private showLast(): void {
+    this.hidden?.();
+    this.hidden = null;
+  }
+
   private answered(question: number, candidates: readonly Candidate[], error: unknown): void {
     if (question !== this.question) return;
+    this.showLast();
     this.waiting = false;
     this.candidates = candidates;
     this.chosen = 0;
