@@ -111,15 +111,6 @@ export const api = {
       }),
     ),
 
-  /** Submits the own annotation of an image at that revision; an empty one is made first. */
-  submit: (id: number, revision: number) =>
-    ask(
-      client.POST("/api/images/{id}/patches", {
-        params: { path: { id } },
-        body: { writes: [], seconds: 0, submit: crypto.randomUUID(), revision },
-      }),
-    ),
-
   verdict: (id: number, verdict: Verdict, revision: number, comment: string) =>
     ask(
       client.POST(`/api/annotations/{id}/${verdict}`, {

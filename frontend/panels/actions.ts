@@ -308,13 +308,14 @@ export function submit(editor: Editor): Promise<void> {
       editor.view.select();
       return fillIn(editor);
     }
-    const image = editor.workspace.value?.image.id ?? 0;
-    const revision = await editor.saving.settle();
-    if (revision === null) {
-      toast(`${name} is not submitted: not everything is saved yet.`, "error");
-      return;
+    const result = await editor.saving.submit();
+    if (result === "unsaved") {
+      return toast(`${name} is not submitted: not everything is saved yet.`, "error");
     }
-    await api.submit(image, revision);
+    if (result === "unanswered") {
+      return toast(`${name} is not submitted: the server does not answer.`, "error");
+    }
+    if (result !== "submitted") return toast(`${name}: ${result.detail}`, "error", result.hint);
     toast(`Submitted: ${name}`);
     await goToNext(editor);
   });

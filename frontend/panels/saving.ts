@@ -3,7 +3,7 @@ import { api, send } from "../api/client";
 import { categoryOf, proposalOf, type Workspace } from "../api/workspace";
 import { Document, loadingOrder } from "../core/document";
 import type { StoredRegion } from "../core/types";
-import type { Autosave, SaveState } from "../workers/autosave";
+import type { Autosave, HandedIn, SaveState } from "../workers/autosave";
 import { type Codec, startCodec } from "../workers/codec";
 import { IdbOutbox } from "../workers/outbox";
 import { LockSessions, pageClock, Saver } from "../workers/saver";
@@ -151,6 +151,11 @@ export class Saving {
   async settle(): Promise<number | null> {
     const state = await this.flush();
     return state?.status === "saved" ? state.revision : null;
+  }
+
+  /** Saves what waits and hands the annotation in. */
+  async submit(): Promise<HandedIn> {
+    return this.autosave?.submit() ?? "unsaved";
   }
 
   retry(): void {

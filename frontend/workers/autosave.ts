@@ -1,14 +1,22 @@
 import type { Document } from "../core/document";
 import type { Mask } from "../core/mask";
-import type { Change, Region, StoredRegion } from "../core/types";
+import type { Change, StoredRegion } from "../core/types";
 import type { Outbox, PendingWrite, Scope } from "./outbox";
-import { type Queued, release, type SaveConflict, type SaveProblem, WriteQueue } from "./queue";
+import {
+  problemOf,
+  type Queued,
+  release,
+  type SaveConflict,
+  type SaveProblem,
+  toWire,
+  WriteQueue,
+} from "./queue";
+import { isHandled, type Snapshot, sameRegion, showTheirs, snapshot } from "./regions";
 import {
   authorOf,
   type Refusal,
   refusalOf,
   regionFromWire,
-  regionToWire,
   type SavedRegion,
   type SaveReply,
   type Send,
@@ -62,15 +70,25 @@ const LONGEST_WAIT_MS = 1500;
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
 const MAX_WRITES = 500;
+/** Answers that say nothing about what was sent: the same is to be sent again. */
+const saysNothing = (status: number) => status >= 500 || status === 408 || status === 429;
 /** Refusals of exclusive images, whose regions depend on each other. */
 const EXCLUSIVE = new Set(["overlap", "category_taken"]);
 
-/** A region as it was right after a gesture; its mask is still to be encoded. */
-interface Snapshot {
-  readonly uuid: string;
-  readonly region: Region | null;
-  readonly mask: Mask | null;
+/** What the server answers to a patch. */
+interface Saved {
+  readonly revision: number;
+  readonly regions: readonly SavedRegion[];
 }
+
+/** And to a submission. */
+interface Handed {
+  readonly annotation: number;
+  readonly status: string;
+}
+
+/** `unsaved`: something still waits, the state says why. `unanswered`: it may have arrived. */
+export type HandedIn = "submitted" | "unsaved" | "unanswered" | Refusal;
 
 /**
  * The client of the save protocol for one image. Every finished gesture goes into the outbox first
@@ -93,6 +111,8 @@ export class Autosave {
   private offline = false;
   private loginExpired = false;
   private failure: SaveProblem | null = null;
+  /** The key of a submission that was not answered yet. */
+  private submission: string | null = null;
   private failures = 0;
   private limit = MAX_WRITES;
   private waitingSince: number | null = null;
@@ -171,6 +191,62 @@ export class Autosave {
       else await this.pump();
       if (this.stopped || this.state.status !== "saving") return this.state;
     }
+  }
+
+  /**
+   * Saves what waits and hands the annotation in, in one request where what waits fits into it.
+   * Where it is refused, what waits is saved all the same.
+   */
+  async submit(): Promise<HandedIn> {
+    await this.chain;
+    while (this.sending) await this.nextState();
+    if (this.stopped || this.loginExpired || this.failure) return "unsaved";
+    let batch = this.storing > 0 ? null : this.queue.all(this.limit);
+    if (!batch) {
+      if ((await this.flush()).status !== "saved") return "unsaved";
+      batch = [];
+    }
+    this.submission ??= this.options.newUuid();
+    const path = `/api/images/${this.options.scope.image}/patches`;
+    this.sending = true;
+    this.publish();
+    let reply: SaveReply | null;
+    try {
+      reply = await this.post(path, batch, {
+        submit: this.submission,
+        revision: this.revision,
+      });
+      if (reply && reply.status < 300) {
+        const { annotation, status, ...saved } = reply.body as Saved & Handed;
+        this.annotation = annotation;
+        this.submission = null;
+        await this.saved(batch, saved);
+        if (status !== "in_progress" && status !== "sent_back") return "submitted";
+      }
+    } finally {
+      this.sending = false;
+      this.publish();
+    }
+    if (!reply) return "unanswered";
+    // An earlier request handed it in, and it was taken back meanwhile.
+    if (reply.status < 300) return this.submit();
+    return this.notSubmitted(reply, batch);
+  }
+
+  private async notSubmitted(reply: SaveReply, batch: readonly Queued[]): Promise<HandedIn> {
+    const said = refusalOf(reply);
+    if (saysNothing(reply.status)) {
+      this.failed(reply.retryAfterSeconds ?? null);
+      return "unanswered";
+    }
+    // Nothing was applied. Whatever is wrong with a write is found out when it is saved alone.
+    this.submission = null;
+    for (const entry of batch) release(entry);
+    await this.queue.persist(batch, []);
+    if (reply.status === 401) this.loginExpired = true;
+    if ((await this.flush()).status !== "saved") return "unsaved";
+    const aboutWrites = batch.length > 0 && said.field !== "revision" && reply.status !== 409;
+    return aboutWrites ? this.submit() : said;
   }
 
   /** Gives up what waits. What the document shows is then not what the server has. */
@@ -322,35 +398,31 @@ export class Autosave {
   }
 
   private async sendBatch(batch: readonly Queued[]): Promise<void> {
-    const { send } = this.options;
-    this.seconds += Math.round(this.options.takeSeconds?.() ?? 0);
-    const { seconds } = this;
     // The others may have arrived earlier, whatever is answered now.
     const fresh = batch.filter(({ stored }) => !stored.sent);
-    let reply: SaveReply;
+    const reply = await this.post(`/api/annotations/${this.annotation}/patches`, batch);
+    if (reply && reply.status < 300) await this.saved(batch, reply.body as Saved);
+    else if (reply) await this.refused(reply, batch, fresh);
+  }
+
+  /** The answer to a patch, null where none came. */
+  private async post(path: string, batch: readonly Queued[], more = {}): Promise<SaveReply | null> {
+    this.seconds += Math.round(this.options.takeSeconds?.() ?? 0);
+    const { seconds } = this;
     try {
       for (const entry of batch) entry.stored = { ...entry.stored, sent: true };
       await this.queue.persist(batch, []);
-      reply = await send("POST", `/api/annotations/${this.annotation}/patches`, {
-        writes: batch.map(({ stored }) => toWire(stored)),
-        seconds,
-      });
+      const writes = batch.map(({ stored }) => toWire(stored));
+      const reply = await this.options.send("POST", path, { writes, seconds, ...more });
+      if (reply.status < 300) this.seconds -= seconds;
+      return reply;
     } catch {
       this.failed(null);
-      return;
+      return null;
     }
-    if (reply.status >= 300) {
-      await this.refused(reply, batch, fresh);
-      return;
-    }
-    this.seconds -= seconds;
-    await this.saved(batch, reply.body as { revision: number; regions: SavedRegion[] });
   }
 
-  private async saved(
-    batch: readonly Queued[],
-    { revision, regions }: { revision: number; regions: readonly SavedRegion[] },
-  ): Promise<void> {
+  private async saved(batch: readonly Queued[], { revision, regions }: Saved): Promise<void> {
     this.revision = revision;
     this.offline = false;
     this.failures = 0;
@@ -373,7 +445,7 @@ export class Autosave {
     fresh: readonly Queued[],
   ): Promise<void> {
     const { status } = reply;
-    if (status >= 500 || status === 408 || status === 429) {
+    if (saysNothing(status)) {
       this.failed(reply.retryAfterSeconds ?? null);
       return;
     }
@@ -519,38 +591,4 @@ export class Autosave {
     for (const resolve of this.waiting.splice(0)) resolve();
     for (const listener of [...this.listeners]) listener(state);
   }
-}
-
-function snapshot(doc: Document, uuid: string): Snapshot {
-  const region = doc.region(uuid);
-  return { uuid, region, mask: region?.geometry.type === "mask" ? doc.mask(uuid) : null };
-}
-
-/** Dismissed, or accepted into a region that does not name it: not to be offered again. */
-function isHandled(doc: Document, id: number): boolean {
-  return (
-    doc.proposalState(id) !== "open" && !doc.regions.some(({ proposalId }) => proposalId === id)
-  );
-}
-
-function toWire(write: PendingWrite): unknown {
-  const { op, target, key, basedOn, region, scope } = write;
-  if (op === "dismiss" || op === "restore") return { op, proposal: target };
-  const start = { op, region: target, based_on: basedOn, key };
-  return region ? { ...start, ...regionToWire(region, scope.size) } : start;
-}
-
-function problemOf({ code, detail, field, hint }: Refusal, region: string | null): SaveProblem {
-  return { region, code, detail, field, hint };
-}
-
-function sameRegion(a: StoredRegion, b: StoredRegion): boolean {
-  const comparable = ({ proposalId: _, ...rest }: StoredRegion) =>
-    JSON.stringify(Object.entries(rest).sort(([x], [y]) => (x < y ? -1 : 1)));
-  return comparable(a) === comparable(b);
-}
-
-/** Puts the server's regions into the document, null for deleted ones. */
-function showTheirs(doc: Document, theirs: ReadonlyMap<string, StoredRegion | null>): void {
-  doc.edit("Take theirs", (gesture) => gesture.replace(theirs), "server");
 }

@@ -1,5 +1,6 @@
 import type { StoredRegion } from "../core/types";
 import type { Outbox, PendingWrite, Scope } from "./outbox";
+import { type Refusal, regionToWire } from "./wire";
 
 export interface SaveProblem {
   readonly region: string | null;
@@ -137,6 +138,13 @@ export class WriteQueue {
     return batch;
   }
 
+  /** All writes, where one request can hold them and none was sent before; else null. */
+  all(limit: number): Queued[] | null {
+    const batch = this.batch(limit);
+    const whole = batch.length === this.entries.length;
+    return whole && batch.every(({ stored }) => !stored.sent) ? batch : null;
+  }
+
   /** The server has them: they go, and what followed them knows what it is based on. */
   async confirm(batch: readonly Queued[]): Promise<void> {
     const following: Queued[] = [];
@@ -221,4 +229,18 @@ export function release(entry: Queued): void {
 
 function queued(stored: PendingWrite): Queued {
   return { stored, conflict: null, problem: null, insists: false };
+}
+
+export function toWire(write: PendingWrite): unknown {
+  const { op, target, key, basedOn, region, scope } = write;
+  if (op === "dismiss" || op === "restore") return { op, proposal: target };
+  const start = { op, region: target, based_on: basedOn, key };
+  return region ? { ...start, ...regionToWire(region, scope.size) } : start;
+}
+
+export function problemOf(
+  { code, detail, field, hint }: Refusal,
+  region: string | null,
+): SaveProblem {
+  return { region, code, detail, field, hint };
 }

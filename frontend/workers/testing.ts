@@ -1,10 +1,16 @@
-import type { StoredRegion } from "../core/types";
-import type { Clock } from "./autosave";
+import { expect } from "vitest";
+import type { Document } from "../core/document";
+import { newDocument, rectSpans } from "../core/testing";
+import type { ProjectKind, Proposal, StoredRegion } from "../core/types";
+import type { Autosave, Clock } from "./autosave";
 import type { Outbox, PendingWrite } from "./outbox";
-import type { Sessions } from "./saver";
-import type { SaveReply, Send } from "./wire";
+import { Saver, type Sessions } from "./saver";
+import { regionFromWire, type SaveReply, type Send } from "./wire";
 
-/** Stand-ins for the tests of saving: time, the outbox, tabs, and a server that keeps the protocol. */
+/**
+ * Stand-ins for the tests of saving: time, the outbox, tabs, a server that keeps the protocol, and
+ * pages that use all of them.
+ */
 
 export class FakeClock implements Clock {
   private time = 1_000_000;
@@ -97,6 +103,12 @@ interface WireWrite {
   polygons?: number[][][];
 }
 
+interface WirePatch {
+  writes: WireWrite[];
+  submit?: string;
+  revision: number;
+}
+
 type Fault = "lose request" | "lose reply" | "500" | "401" | "413" | "429";
 
 /** Keeps the save protocol of docs/architecture.md for one annotation. */
@@ -118,6 +130,11 @@ export class FakeServer {
   names = true;
   /** Pairs of regions that may not both be there. */
   overlaps: [string, string][] = [];
+  submitted = false;
+  /** Keys of submissions. */
+  readonly submissions = new Set<string>();
+  /** Whether a region lacks what it needs to be submitted. */
+  lacking = false;
 
   get live(): string[] {
     return [...this.regions.values()]
@@ -160,11 +177,11 @@ export class FakeServer {
 
   private answer(method: string, path: string, body: unknown): SaveReply {
     if (method === "GET") return reply(200, { regions: this.live.map((uuid) => this.json(uuid)) });
-    if (path.startsWith("/api/images/")) {
+    if (path.endsWith("/annotations")) {
       this.annotation ??= 7;
       return reply(201, { id: this.annotation });
     }
-    const { writes } = body as { writes: WireWrite[] };
+    const { writes, submit, revision } = body as WirePatch;
     this.patches.push(writes);
     const regionWrites = writes.filter(({ op }) => op === "upsert" || op === "delete");
     const fresh = regionWrites.filter(({ key }) => !this.keys.has(key));
@@ -203,8 +220,18 @@ export class FakeServer {
         field: "writes[0].mask",
         regions: pair,
       });
-    if (!this.editable)
+    if (fresh.length > 0 && (!this.editable || this.submitted))
       return reply(409, { code: "not_editable", detail: "It is submitted.", field: "" });
+    if (submit && !this.submissions.has(submit)) {
+      const repeated = regionWrites.length - fresh.length;
+      if (this.revision !== revision + repeated)
+        return reply(412, { code: "stale", detail: "Another revision.", field: "revision" });
+      if (this.lacking)
+        return reply(409, { code: "attributes_missing", detail: "It lacks a side.", field: "" });
+      this.submissions.add(submit);
+      this.submitted = true;
+    }
+    this.annotation ??= 7;
     for (const write of fresh) {
       const version = (this.regions.get(write.region)?.version ?? 0) + 1;
       const deleted = write.op === "delete";
@@ -217,6 +244,8 @@ export class FakeServer {
       if (op === "restore") this.dismissed.delete(proposal);
     }
     return reply(200, {
+      annotation: this.annotation,
+      status: this.submitted ? "submitted" : "in_progress",
       revision: this.revision,
       regions: regionWrites.map(({ key }) => ({ ...this.keys.get(key)!, area: 1 })),
     });
@@ -239,4 +268,82 @@ export function storedOn(
       ? { type: "mask", counts: body.mask.counts }
       : { type: "polygons", polygons: body.polygons! as never },
   };
+}
+
+export const SIZE = { width: 200, height: 150 };
+let uuids = 0;
+export const newUuid = () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, "0")}`;
+
+export class World {
+  readonly clock = new FakeClock();
+  readonly outbox = new MemoryOutbox();
+  readonly server = new FakeServer();
+  readonly tabs = new FakeTabs();
+
+  /** A page that opened the image, as the editor does. */
+  async open(kind: ProjectKind = "instance", proposals: Proposal[] = []) {
+    const sessions = this.tabs.tab();
+    const saver = new Saver({
+      user: 3,
+      outbox: this.outbox,
+      send: (method, path, body) =>
+        dead ? new Promise(() => undefined) : this.server.send(method, path, body),
+      clock: this.clock,
+      sessions,
+      newUuid,
+      encode: async (mask) => mask.counts(),
+    });
+    let dead = false;
+    await saver.settle(5);
+    const workspace = this.server.live.map((uuid) => this.server.json(uuid));
+    const autosave = await saver.open({
+      scope: { image: 5, kind, size: SIZE },
+      annotation: this.server.annotation,
+      revision: this.server.revision,
+      versions: new Map(workspace.map(({ uuid, version }) => [uuid, version])),
+    });
+    const doc = newDocument({
+      kind,
+      proposals,
+      newUuid,
+      regions: autosave.restored(workspace.map((json) => regionFromWire(json as never))),
+      dismissed: autosave.restoredDismissals([...this.server.dismissed]),
+    });
+    autosave.attach(doc);
+    const kill = () => {
+      dead = true;
+      void autosave.stop();
+      sessions.kill();
+    };
+    return { saver, autosave, doc, kill };
+  }
+
+  pass(milliseconds = 3000): Promise<void> {
+    return this.clock.pass(milliseconds);
+  }
+
+  /** Whether the server has exactly the regions of the document. */
+  expectSaved(doc: Document, autosave: Autosave): void {
+    expect(autosave.state).toMatchObject({ status: "saved", pending: 0 });
+    expect(this.outbox.writes.size).toBe(0);
+    expect(this.server.live).toEqual(doc.regions.map(({ uuid }) => uuid).sort());
+    for (const { uuid } of doc.regions) {
+      const { categoryId, geometry } = doc.stored(uuid)!;
+      expect(storedOn(this.server, uuid)).toEqual({ categoryId, geometry });
+    }
+  }
+}
+
+export function paint(doc: Document, x: number, categoryId = 10, side = 10): string {
+  return doc.edit("paint", (gesture) => {
+    const { uuid } = doc.only(categoryId) ?? gesture.add({ categoryId, source: "brush" });
+    gesture.paint(uuid, rectSpans(SIZE, { x, y: 20, width: side, height: side }));
+    return uuid;
+  });
+}
+
+export function extend(doc: Document, uuid: string, x: number): void {
+  doc.edit("extend", (gesture) =>
+    gesture.paint(uuid, rectSpans(SIZE, { x, y: 40, width: 5, height: 5 })),
+  );
 }
