@@ -221,7 +221,7 @@ if CELERY_BROKER_URL.startswith("filesystem://"):
         "control_folder": str(_broker / "control"),
         "processed_folder": str(_broker / "processed"),
         "store_processed": False,
-        "polling_interval": 0.1,
+        "polling_interval": 0.03,  # seconds; a look is a listing of a folder that is mostly empty
     }
     _results = DATA_DIR / "results"
     _results.mkdir(exist_ok=True)
