@@ -97,7 +97,8 @@ TEMPLATES = [
 DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR / 'labeler.sqlite3'}")
 }
-if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+_sqlite = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+if _sqlite:
     DATABASES["default"]["ENGINE"] = "labeler.sqlite3"
     DATABASES["default"]["OPTIONS"] = {
         "timeout": 30,
@@ -108,8 +109,9 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     # PostgreSQL compiles queries that it thinks dear: a second for what then takes a millisecond.
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("options", "-c jit=off")
-# SQLite too: opening reads the whole schema, and the last to close empties the write-ahead log.
-DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
+# SQLite's for long: opening reads the whole schema, a new connection reads each statement anew, and
+# the last to close empties the write-ahead log.
+DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=3600 if _sqlite else 60)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- people -------------------------------------------------------------------------------------
