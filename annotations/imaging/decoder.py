@@ -23,7 +23,7 @@ from typing import Any
 
 from PIL import Image, ImageFile
 
-from annotations.imaging import pictures, video, volumes
+from annotations.imaging import pictures
 from annotations.imaging.frame import Limits, Refused, Reply, TakesLong
 from annotations.imaging.pictures import VIPS_FROM
 
@@ -34,14 +34,16 @@ CREDENTIALS = struct.Struct("3i")
 def read(ask: dict[str, Any], limits: Limits) -> Iterator[Reply]:
     """The replies for each picture of the file. Raises `Refused` or `TakesLong`."""
     source, folder, kind = Path(ask["source"]), Path(ask["folder"]), ask["type"]
+    if kind in pictures.KINDS:
+        return pictures.read(source, folder, kind, limits)
+    from annotations.imaging import video, volumes  # numpy, which pictures seldom need
+
     if kind == "DICOM":
         return volumes.dicom(source, folder, limits)
     if kind in ("NIFTI", "NIFTI_GZ"):
         return volumes.nifti(source, folder, limits, packed=kind == "NIFTI_GZ")
-    if kind in video.DEMUXERS:
-        every, seconds = ask.get("every") or 0, ask.get("every_seconds") or 0
-        return video.frames(source, folder, kind, limits, every=every, seconds=seconds)
-    return pictures.read(source, folder, kind, limits)
+    every, seconds = ask.get("every") or 0, ask.get("every_seconds") or 0
+    return video.frames(source, folder, kind, limits, every=every, seconds=seconds)
 
 
 def limit(max_pixels: int) -> None:
@@ -103,7 +105,7 @@ def serve(descriptor: int) -> None:
     """
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
     listener = socket.socket(fileno=descriptor)
-    Image.init()
+    Image.preinit()
     gc.collect()
     gc.freeze()
     while True:

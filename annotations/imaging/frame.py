@@ -5,13 +5,11 @@ A reader is a function that yields a reply for each picture of a file, in order:
 are those of files in the reader's folder, or None. `number` counts the file's pictures from 0.
 """
 
-import gzip
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 THUMBNAIL = 320
@@ -91,60 +89,3 @@ def save_thumbnail(image: Image.Image, folder: Path, number: int) -> str:
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS, reducing_gap=1.0)
     bare(image).save(folder / name, quality=80)
     return name
-
-
-@dataclass(frozen=True, slots=True)
-class Deep:
-    """Gray of more than 8 bits: pixel × scale + offset is the value; `view` shows low…high.
-
-    `raw`: (height, width) of any integer or float type, upright. `low` ≥ `high`: the least to the
-    greatest value are shown. `inverted`: the greatest value is black.
-    """
-
-    raw: np.ndarray
-    scale: float = 1.0
-    offset: float = 0.0
-    low: float = 0.0
-    high: float = 0.0
-    inverted: bool = False
-
-    def view(self) -> tuple[Image.Image, dict[str, Any]]:
-        """8 bits, low and below 0, high and above 255; a flat image is 0. And the window used."""
-        values = self.raw.astype(np.float32)
-        values[~np.isfinite(values)] = 0
-        if (self.scale, self.offset) != (1.0, 0.0):
-            values *= self.scale
-            values += self.offset
-        least, greatest = float(values.min()), float(values.max())
-        low, high = (self.low, self.high) if self.high > self.low else (least, greatest)
-        values -= low
-        values *= 255 / (high - low) if high > low else 0
-        shown = np.rint(values.clip(0, 255)).astype(np.uint8)
-        window = {
-            "low": low,
-            "high": high,
-            "least": least,
-            "greatest": greatest,
-            "inverted": self.inverted,
-        }
-        return Image.fromarray(255 - shown if self.inverted else shown), window
-
-    def save(self, folder: Path, number: int) -> tuple[str, dict[str, float]]:
-        """The pixels as gzipped little-endian uint16, row after row, and their scale and offset.
-
-        Whole numbers that span at most 65,535 are exact, others are rounded to one of 65,536 steps.
-        """
-        raw = (
-            np.nan_to_num(self.raw, posinf=0, neginf=0) if self.raw.dtype.kind == "f" else self.raw
-        )
-        least, greatest = raw.min().item(), raw.max().item()
-        step = 1.0
-        if raw.dtype.kind in "iu" and greatest - least <= 65535:
-            stored = (raw.astype(np.int64) - least).astype("<u2")
-        else:
-            step = (greatest - least) / 65535 or 1.0
-            stored = np.rint((raw.astype(np.float64) - least) / step).astype("<u2")
-        name = f"{number}-values.u16.gz"
-        with gzip.GzipFile(folder / name, "wb", compresslevel=3, mtime=0) as out:
-            out.write(stored.tobytes())
-        return name, {"scale": step * self.scale, "offset": least * self.scale + self.offset}

@@ -19,13 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image, ImageCms
 
 from annotations.imaging import pyramid
 from annotations.imaging.frame import (
     TILED_FROM,
-    Deep,
     Limits,
     Refused,
     Reply,
@@ -35,6 +33,7 @@ from annotations.imaging.frame import (
     save_thumbnail,
 )
 
+KINDS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP")
 VIPS_FROM = 100_000_000
 ORIENTATION = 0x0112
 SUBFILE_TYPE = 0x00FE
@@ -128,6 +127,10 @@ def picture(
     image = opened.copy() if total > 1 else opened
     large = image.width * image.height > TILED_FROM
     if image.mode.startswith(("I", "F")):
+        import numpy as np  # most pictures need none of it, and a decoder starts in half the time
+
+        from annotations.imaging.deep import Deep, turned
+
         values = Deep(turned(np.asarray(image), turn))
         view, window = values.view()
         if not large:
@@ -199,15 +202,6 @@ def orientation(image: Image.Image) -> int:
     except Exception:  # metadata is no reason to refuse a picture
         return 1
     return turn if turn in TURNS else 1
-
-
-def turned(values: np.ndarray, turn: int) -> np.ndarray:
-    """(height, width) values as `TURNS` turns pictures."""
-    if turn in (3, 4, 6, 7):
-        values = values[::-1]
-    if turn in (2, 3, 7, 8):
-        values = values[:, ::-1]
-    return values.T if turn >= 5 else values
 
 
 def is_srgb(profile: bytes) -> bool:

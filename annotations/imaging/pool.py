@@ -50,7 +50,7 @@ class Decoded:
 
     `upright` None: the original bytes are upright. `number` counts the file's pictures from 0 (of a
     video: its frames), `total` says how many come. `values` and `window`: gray of more than 8 bits,
-    see `frame.Deep`. `tiles`: a folder with a pyramid of so many `levels`. `original`: the picture
+    see `deep.Deep`. `tiles`: a folder with a pyramid of so many `levels`. `original`: the picture
     as a file of its own, where it was taken out of a video.
     """
 

@@ -12,9 +12,9 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from PIL import Image
 
+from annotations.imaging.deep import Deep
 from annotations.imaging.frame import (
     TILED_FROM,
-    Deep,
     Limits,
     Refused,
     Reply,

@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -25,6 +26,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from celery import current_app
+from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -175,15 +177,20 @@ class Command(BaseCommand):
         tables = Child("tables", self._bring_tables_up_to_date)
         tables.start()
         os.environ["CELERY_SKIP_CHECKS"] = "1"  # they would go through all models and pages
-        counts = settings.DATA_DIR / "counts"
-        shutil.rmtree(counts, ignore_errors=True)
-        counts.mkdir()
         # Where the web processes count together; looked for when prometheus_client is imported.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counts)
+        counts = tempfile.mkdtemp(prefix="labeler-metrics-")
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
         self.stop = threading.Event()
         self.children: list[Child] = []
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self.stop.set())
+        try:
+            self._serve(host, port, tables)
+        finally:
+            self._end()
+            shutil.rmtree(counts, ignore_errors=True)
+
+    def _serve(self, host: str, port: int, tables: Child) -> None:
         preloads = sys.platform == "linux"  # elsewhere some libraries break when they are forked
         if preloads:
             _preload()
@@ -193,13 +200,10 @@ class Command(BaseCommand):
             raise CommandError(f"The database cannot be brought up to date. {tables.log} says why")
         if preloads:
             _warm_up()
-        try:
-            self._start_decoders()
-            self._start_web(host, port)
-            self._start_workers()
-            self._watch()
-        finally:
-            self._end()
+        self._start_decoders()
+        self._start_web(host, port)
+        self._start_workers()
+        self._watch()
 
     def say(self, text: str) -> None:
         self.stdout.write(text)
@@ -289,9 +293,10 @@ def _preload() -> None:
 
 def _warm_up() -> None:
     """What each process would make for itself when it is first needed, such as how models relate,
-    is made here, and is no garbage for any collector to look through."""
+    is made here, and is no garbage for any collector to look through. Speaks to no broker."""
     with contextlib.suppress(Exception):  # the processes will say what is wrong
-        upkeep.sweep()
+        for model in apps.get_models():
+            list(model._default_manager.all()[:1])
         host = settings.ALLOWED_HOSTS[0].lstrip(".*") or "localhost"
         page = RequestFactory(SERVER_NAME=host).get("/login").environ
         application: Any = get_internal_wsgi_application()
