@@ -1,5 +1,5 @@
 import type * as Ort from "onnxruntime-web/wasm";
-import type { Candidate, Prompts } from "../core/types";
+import type { Candidate, Prompts, Rle } from "../core/types";
 import type { DecoderReply, DecoderRequest } from "./decoder";
 import { type Embedding, readEmbedding } from "./embedding";
 import { parts } from "./parts";
@@ -37,9 +37,11 @@ interface Model {
 }
 
 /** What clicks need of an image; `known` is what the image part gave. */
-type Opened = Pick<Embedding, "size" | "seen" | "side"> & {
+interface Opened extends Pick<Embedding, "size" | "seen" | "side"> {
   readonly known: Ort.InferenceSession.OnnxValueMapType;
-};
+  /** What the mask part gave for the last answer, which the next click most likely refines. */
+  last: { readonly counts: string; readonly hidden: Ort.Tensor } | null;
+}
 
 const models = new Map<number, Promise<Model>>();
 const warm = new Set<number>();
@@ -103,13 +105,15 @@ async function open(image: number, model: number): Promise<void> {
     rows: integers(ours.Tensor, cells(seen.height, side)),
     columns: integers(ours.Tensor, cells(seen.width, side)),
   });
-  const opened = { known, side, size, seen };
+  const opened: Opened = { known, side, size, seen, last: null };
   await warmUp(ours, opened, warm.has(model) ? 1 : WARM_UPS);
   warm.add(model);
   images.set(key, opened);
   const [oldest] = images.keys();
   if (images.size <= MAX_IMAGES) return;
-  for (const tensor of Object.values(images.get(oldest!)!.known)) tensor.dispose();
+  const { known: unused, last } = images.get(oldest!)!;
+  for (const tensor of Object.values(unused)) tensor.dispose();
+  last?.hidden.dispose();
   images.delete(oldest!);
 }
 
@@ -120,6 +124,7 @@ async function warmUp(model: Model, opened: Opened, times: number): Promise<void
   for (; times > 0; times--) {
     const [found] = await candidates(model, opened, { points, box: null, mask });
     mask = found?.mask ?? null;
+    if (mask) await foresee(model, opened, mask);
   }
 }
 
@@ -144,13 +149,30 @@ async function decoded(model: Model, opened: Opened, prompts: Prompts, kinds: re
   };
 }
 
-/** What a previous mask says of each cell of the grid; of none, one row of zeros. */
-async function before({ Tensor, mask }: Model, opened: Opened, previous: Prompts["mask"]) {
-  const { seen, side } = opened;
-  if (!previous) return new Tensor(new Float32Array(side * side), [1, side * side]);
+/**
+ * What a previous mask says of each cell of the grid; of none, one row of zeros. Whoever asks
+ * disposes of it.
+ */
+async function before(model: Model, opened: Opened, previous: Prompts["mask"]) {
+  const { side, last } = opened;
+  if (!previous) return new model.Tensor(new Float32Array(side * side), [1, side * side]);
+  if (last?.counts !== previous.counts) return shrunk(model, opened, previous);
+  opened.last = null;
+  return last.hidden;
+}
+
+async function shrunk({ Tensor, mask }: Model, { seen, side }: Opened, previous: Rle) {
   const low = FINE * side;
   const logits = new Tensor(lowResolution(previous, low, seen), [1, 1, low, low]);
   return (await mask.run({ mask: logits })).hidden!;
+}
+
+/** Makes of an answer what the next click needs of it, before that comes. */
+async function foresee(model: Model, opened: Opened, mask: Rle): Promise<void> {
+  if (opened.last?.counts === mask.counts) return;
+  const hidden = await shrunk(model, opened, mask);
+  opened.last?.hidden.dispose();
+  opened.last = { counts: mask.counts, hidden };
 }
 
 /** How many cells pixels of the image are enlarged from, with the neighbour of the last one. */
@@ -222,6 +244,16 @@ async function answer(request: DecoderRequest): Promise<DecoderReply> {
   }
 }
 
-addEventListener("message", ({ data }: MessageEvent<DecoderRequest>) => {
-  void answer(data).then((reply) => postMessage(reply));
+/** The work that the next click is spared; one that fails is done at the click. */
+async function lookAhead({ image, model }: DecoderRequest, { candidates: found }: DecoderReply) {
+  const opened = images.get(`${image}:${model}`);
+  const best = found?.[0]?.mask;
+  if (!opened || !best) return;
+  await foresee(await modelOf(model), opened, best).catch(() => undefined);
+}
+
+addEventListener("message", async ({ data }: MessageEvent<DecoderRequest>) => {
+  const reply = await answer(data);
+  postMessage(reply);
+  await lookAhead(data, reply);
 });
