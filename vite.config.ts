@@ -14,7 +14,7 @@ export default defineConfig({
     // The content security policy allows no data: fonts or scripts.
     assetsInlineLimit: 0,
     rolldownOptions: {
-      input: ["frontend/pages/site.ts", "frontend/pages/editor.ts"],
+      input: ["frontend/pages/site.ts", "frontend/pages/editor.ts", "frontend/api/early.ts"],
       // How long plugins took is of no use to who starts the server.
       checks: { pluginTimings: false },
     },

@@ -27,6 +27,7 @@ def edit(request: HttpRequest, image_id: int) -> HttpResponse:
         "image": image.pk,
         "width": image.width,
         "height": image.height,
+        "levels": image.file.levels,
         "annotation": annotation_id,
         "mode": "review" if request.GET.get("mode") == "review" else "label",
         "project": image.project_id,

@@ -1,5 +1,6 @@
 import createClient from "openapi-fetch";
 import type { Send } from "../workers/wire";
+import { earlyReply } from "./early";
 import type { components, paths } from "./schema";
 
 /** A refusal in the server's words, or in ours when no reply came (`status` 0). */
@@ -34,7 +35,9 @@ function unreachable(): ApiError {
   return new ApiError(0, "offline", "The server cannot be reached.", "", "Your work is kept here.");
 }
 
-const client = createClient<paths>();
+const client = createClient<paths>({
+  fetch: (request) => (request.method === "GET" && earlyReply(request.url)) || fetch(request),
+});
 client.use({
   async onRequest({ request }) {
     if (request.method !== "GET") request.headers.set("X-CSRFToken", await csrfToken());

@@ -23,7 +23,7 @@ const TILES_KEPT = 96;
 /** Milliseconds of a frame for uploads; what is left waits for the next one. */
 const UPLOAD_MS = 2;
 /** The same while no labels are on the screen yet: nothing moves, and all are waited for. */
-const FIRST_UPLOAD_MS = 20;
+const FIRST_UPLOAD_MS = 60;
 
 interface ImageTile {
   readonly texture: WebGLTexture;
@@ -47,11 +47,17 @@ class Program {
     private readonly program: WebGLProgram,
   ) {}
 
+  /** Waits for it. */
+  finish(): Uniforms {
+    this.found ??= this.uniforms();
+    return this.found;
+  }
+
   /** Draws with it from now on; returns where its uniforms are. */
   use(): Uniforms {
-    this.found ??= this.uniforms();
+    const uniforms = this.finish();
     this.gl.useProgram(this.program);
-    return this.found;
+    return uniforms;
   }
 
   private uniforms(): Uniforms {
@@ -179,6 +185,9 @@ export class GlRenderer implements Renderer {
 
   draw(camera: Camera): boolean {
     const { gl, canvas, display } = this;
+    // Now, while nothing else waits: later this would wait for the uploads of the picture, too.
+    this.imageProgram.finish();
+    this.labelProgram.finish();
     this.deadline = performance.now() + UPLOAD_MS;
     if (this.palette) this.uploadPalette(this.palette);
     const device = {

@@ -1,4 +1,4 @@
-import { eachBitRun, FULL, TILE, type Tile, tileColumns } from "./mask";
+import { FULL, TILE, type Tile, tileColumns } from "./mask";
 import type { Rect, Size } from "./types";
 
 const PIXELS = TILE * TILE;
@@ -128,16 +128,12 @@ export class LabelMap {
       return;
     }
     const mine = this.open(index);
-    let base = 0;
-    const write = (from: number, to: number) => {
-      for (let at = base + from; at < base + to; at++) mine[at] = slot;
-    };
     for (let w = 0; w < tile.length; w++) {
       const word = tile[w]!;
       if (word === 0) continue;
-      base = w << 5;
+      const base = w << 5;
       if (word === 0xffffffff) mine.fill(slot, base, base + 32);
-      else eachBitRun(word, write);
+      else for (let y = 0; y < 32; y++) if ((word >>> y) & 1) mine[base + y] = slot;
     }
   }
 

@@ -7,6 +7,7 @@ import type { Polygon, Ring, Size } from "./types";
  * turns from outside to inside or back.
  */
 const FINE = 5;
+const MIDDLE = 2;
 
 /** The union over the polygons of (outside minus holes). */
 export function rasterize(polygons: readonly Polygon[], size: Size): Mask {
@@ -45,23 +46,16 @@ function fill(writer: MaskWriter, ring: Ring): void {
   }
 }
 
-/** Sorted pixel numbers (column by column) at which outside and inside change. */
+/**
+ * Sorted pixel numbers (column by column) at which outside and inside change: where the outline goes
+ * from column 5 x + 2 of the fine grid to the next one, or back.
+ */
 function crossings(ring: Ring, size: Size): Float64Array {
   const { width, height } = size;
-  const fine = (value: number) => Math.trunc(FINE * value + 0.5);
   const found: number[] = [];
-  let lastU = Number.NaN;
-  let lastV = 0;
-  const visit = (u: number, v: number) => {
-    if (u !== lastU && !Number.isNaN(lastU)) {
-      const x = ((u < lastU ? u : u - 1) + 0.5) / FINE - 0.5;
-      if (Number.isInteger(x) && x >= 0 && x <= width - 1) {
-        const y = (Math.min(v, lastV) + 0.5) / FINE - 0.5;
-        found.push(x * height + Math.ceil(Math.min(Math.max(y, 0), height)));
-      }
-    }
-    lastU = u;
-    lastV = v;
+  const cross = (x: number, v: number) => {
+    const y = (v + 0.5) / FINE - 0.5;
+    found.push(x * height + Math.ceil(Math.min(Math.max(y, 0), height)));
   };
   for (let i = 0; i < ring.length; i += 2) {
     const j = (i + 2) % ring.length;
@@ -69,15 +63,30 @@ function crossings(ring: Ring, size: Size): Float64Array {
     const dx = Math.abs(xe - xs);
     const dy = Math.abs(ye - ys);
     const flat = dx >= dy;
-    const flip = flat ? xs > xe : ys > ye;
-    if (flip) [xs, ys, xe, ye] = [xe, ye, xs, ys];
-    const steps = flat ? dx : dy;
-    const slope = steps === 0 ? 0 : (flat ? ye - ys : xe - xs) / steps;
-    for (let d = 0; d <= steps; d++) {
-      const t = flip ? steps - d : d;
-      if (flat) visit(t + xs, Math.trunc(ys + slope * t + 0.5));
-      else visit(Math.trunc(xs + slope * t + 0.5), t + ys);
+    if (flat ? xs > xe : ys > ye) [xs, ys, xe, ye] = [xe, ye, xs, ys];
+    if (flat) {
+      const slope = dx === 0 ? 0 : (ye - ys) / dx;
+      const v = (u: number) => Math.trunc(ys + slope * (u - xs) + 0.5);
+      const last = Math.min(width - 1, Math.floor((xe - 1 - MIDDLE) / FINE));
+      for (let x = Math.max(0, Math.ceil((xs - MIDDLE) / FINE)); x <= last; x++) {
+        const u = FINE * x + MIDDLE;
+        cross(x, Math.min(v(u), v(u + 1)));
+      }
+      continue;
+    }
+    const slope = (xe - xs) / dy;
+    let u = Math.trunc(xs + 0.5);
+    for (let t = 1; t <= dy; t++) {
+      const next = Math.trunc(xs + slope * t + 0.5);
+      if (next === u) continue;
+      const x = (Math.min(u, next) - MIDDLE) / FINE;
+      if (x >= 0 && x < width && Number.isInteger(x)) cross(x, ys + t - 1);
+      u = next;
     }
   }
   return Float64Array.from(found).sort();
+}
+
+function fine(value: number): number {
+  return Math.trunc(FINE * value + 0.5);
 }

@@ -1,11 +1,11 @@
 import { h, render } from "preact";
+import { boot } from "../api/early";
 import { App } from "../panels/App";
-import { type Boot, Editor } from "../panels/editor";
+import { Editor } from "../panels/editor";
 import "./tokens.css";
 import "./base.css";
 import "./components.css";
 import "./editor.css";
 
-const data = document.getElementById("editor-data")?.textContent;
 const root = document.getElementById("editor");
-if (data && root) render(h(App, { editor: new Editor(JSON.parse(data) as Boot) }), root);
+if (boot && root) render(h(App, { editor: new Editor(boot) }), root);

@@ -1,5 +1,6 @@
 import { computed, effect, type Signal, signal } from "@preact/signals";
 import { ApiError, api } from "../api/client";
+import type { Boot } from "../api/early";
 import { type ApiComment, categoryOf, type Workspace } from "../api/workspace";
 import { Input } from "../canvas/input";
 import { DEFAULT_DISPLAY, type Display } from "../canvas/renderer";
@@ -27,20 +28,6 @@ import { Showing } from "./showing";
 import { Timeline } from "./timeline";
 import { toast, toastError } from "./toasts";
 import { drawVersion } from "./versions";
-
-/** What the page says when it loads. */
-export interface Boot {
-  readonly image: number;
-  /** Of that image. */
-  readonly width: number;
-  readonly height: number;
-  readonly annotation: number | null;
-  readonly mode: "label" | "review";
-  readonly project: number;
-  readonly projectUrl: string;
-  /** Notifications. */
-  readonly unread: number;
-}
 
 export type Phase =
   | { readonly state: "loading" }

@@ -1,12 +1,11 @@
 import { api } from "../api/client";
+import { decoder, earlyPicture } from "../api/early";
 import type { Workspace } from "../api/workspace";
 import { Pyramid } from "../canvas/tiles";
 import type { Rect, Size } from "../core/types";
-import { PictureDecoder, smaller } from "../workers/picture";
+import { smaller } from "../workers/picture";
 
 type Info = Workspace["image"];
-
-const decoder = new PictureDecoder();
 
 /** The decoded image, for drawing and for tools that look at its colours. */
 export class Picture {
@@ -43,8 +42,8 @@ export class Picture {
   }
 
   private static async fetch(image: number, signal: AbortSignal): Promise<Picture> {
-    const file = await api.picture(image, signal);
-    const { bitmap, preview } = await decoder.decode(file);
+    const { bitmap, preview } =
+      (await earlyPicture(image)) ?? (await decoder.decode(await api.picture(image, signal)));
     return new Picture({ width: bitmap.width, height: bitmap.height }, bitmap, preview);
   }
 
