@@ -27,7 +27,7 @@ from annotations.models.quality import (
 from annotations.models.releases import Release, ReleaseImage
 from annotations.models.teams import ProjectTeam, Team, TeamMember
 from annotations.models.webhooks import Delivery, Event, Webhook
-from annotations.models.work import Lease
+from annotations.models.work import Lease, Opening
 
 __all__ = [
     "Annotation",
@@ -49,6 +49,7 @@ __all__ = [
     "Lease",
     "Membership",
     "Notification",
+    "Opening",
     "PairFact",
     "Prediction",
     "Project",

@@ -140,6 +140,9 @@ class Membership(models.Model):
         blank=True,
         help_text="Where a team gives a better one: the own role, empty if there is none.",
     )
+    marks = models.JSONField(
+        null=True, editable=False, help_text="How far one is in the queue: `services.marks`."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = MembershipQuerySet.as_manager()

@@ -15,6 +15,12 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
         return self.filter(own | Q(project_id__in=reviewing))
 
 
+class Opening(models.Model):
+    """An image of the project may have become open again to somebody: see `services.marks`."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+
+
 class Lease(models.Model):
     """One person has one image, to label it or to judge an annotation of it, until a time.
 

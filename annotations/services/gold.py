@@ -12,7 +12,7 @@ from annotations.access import require
 from annotations.errors import Conflict, NotFound
 from annotations.models import Annotation, Gold, Image, Project
 from annotations.models.projects import Role
-from annotations.services import facts, work
+from annotations.services import facts, marks, work
 
 
 def add(user, project: Project, annotations: Sequence[int]) -> list[Gold]:
@@ -55,5 +55,6 @@ def remove(user, gold: Gold) -> None:
 def _changed(images: list[Image]) -> None:
     for image in images:
         work.settle(image)
+        marks.opened(image.project_id)
     rows = Image.objects.filter(pk__in=[image.pk for image in images])
     facts.due_again(Annotation.objects.filter(image__in=rows))

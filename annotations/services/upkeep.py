@@ -12,7 +12,17 @@ from django.db import close_old_connections
 from django.db.models import OuterRef, Subquery
 
 from annotations.models import Annotation, Region
-from annotations.services import facts, files, jobs, logins, notifications, tallies, webhooks, work
+from annotations.services import (
+    facts,
+    files,
+    jobs,
+    logins,
+    marks,
+    notifications,
+    tallies,
+    webhooks,
+    work,
+)
 
 log = logging.getLogger(__name__)
 TIDY_EVERY_SECONDS = 600
@@ -56,6 +66,8 @@ def forever(stop: threading.Event, every: float = 5) -> None:
                 logins.tidy()
                 notifications.tidy()
                 notifications.settle_reviewed()
+                marks.tidy()
+                marks.tidy()
                 webhooks.tidy()
         except Exception:  # the database may be away; what was missed is done the next time
             log.exception("The sweep failed; again in %s s", every)

@@ -34,7 +34,7 @@ from annotations.models.projects import Role
 from annotations.prepared import A_TIME, Insert, Prepared, Update
 from annotations.selectors import work as queue
 from annotations.selectors.reviews import not_by
-from annotations.services import audit, facts
+from annotations.services import audit, facts, marks
 
 REOPENED_DAYS = 7
 """Reopened work waits so long for the one who made it."""
@@ -183,7 +183,6 @@ def _expired(project: int) -> QuerySet[Lease]:
 _ONE_EXPIRED = Prepared(lambda project: _expired(project).values_list("pk")[:1])
 # `after` is 0 where there is none.
 _SEEN = Prepared(_seen)
-_BATCHES = Prepared(lambda project: queue.waiting_batches(project).values_list("pk"))
 _Asked = tuple[int, int, int]
 """A person, a project and the image that must not come."""
 
@@ -201,44 +200,13 @@ def _pull_own(user, project: Project, asked: _Asked, seen: _Seen) -> Lease | Non
 
 
 def _pull_new(user, project: Project, asked: _Asked, seen: _Seen) -> Lease | None:
-    while (image := _free_image(asked, seen.batches)) is not None:
+    finder = marks.Finder(project, asked, seen.batches)
+    while (image := finder.first()) is not None:
         left = _COUNTED.first(image)  # its row is locked
         lease = _make_lease(user, project, image, _until(project)) if left else None
         _RECOUNT(image)  # the hint may have been wrong; then it is right by now
         if lease:
             return lease
-    return None
-
-
-def _free(batch: bool, skip_locked: bool) -> Prepared:
-    """The first image of a batch, or of none, for a person."""
-
-    def locked(rows: QuerySet[Image], after: int) -> QuerySet[Any, Any]:
-        rows = rows.exclude(pk=after)
-        rows = rows.select_for_update(of=("self",), no_key=True, skip_locked=skip_locked)
-        return rows.values_list("pk")[:1]
-
-    if batch:
-        return Prepared(
-            lambda user, project, after, pk: locked(queue.queue_of(user, project, pk), after)
-        )
-    return Prepared(lambda user, project, after: locked(queue.queue_of(user, project, None), after))
-
-
-_FREE = {(batch, skip): _free(batch, skip) for batch in (True, False) for skip in (True, False)}
-
-
-def _free_image(asked: _Asked, in_batches: bool) -> int | None:
-    """The first image of the queue that nobody else has locked; waits for locks at its end."""
-    batches = _BATCHES(asked[1]) if in_batches else []
-    for skip_locked in (True, False) if connection.features.has_select_for_update else (False,):
-        for (batch,) in batches:
-            image = _FREE[True, skip_locked].first(*asked, batch)
-            if image is not None:
-                return image
-        image = _FREE[False, skip_locked].first(*asked)
-        if image is not None:
-            return image
     return None
 
 
@@ -399,7 +367,9 @@ def skip(user, lease: Lease, reason: str, note: str = "") -> None:
 def offer_again(user, lease: Lease) -> None:
     """A skipped image comes again for the one who skipped it. Managers only."""
     require(user, lease.project_id, Role.MANAGER)
-    Lease.objects.filter(pk=lease.pk, state=State.SKIPPED).update(state=State.RETURNED)
+    with transaction.atomic():
+        Lease.objects.filter(pk=lease.pk, state=State.SKIPPED).update(state=State.RETURNED)
+        marks.opened(lease.project_id)
 
 
 def take_away(user, lease: Lease) -> None:
@@ -457,6 +427,7 @@ def _end(lease: Lease, state: str, **values: Any) -> None:
     lease.save(update_fields=["state", "ended_at", *values])
     if lease.purpose == LABEL:
         _keep_places(lease.image_id)
+        marks.opened(lease.project_id)
 
 
 def _own(user, lease: Lease) -> Lease:
@@ -485,6 +456,7 @@ def set_rules(user, project: Project, changes: dict[str, Any]) -> Project:
         audit.note(user, audit.Kind.RULES, what, project=project)
         if project.annotators != before:
             recount(Image.objects.filter(project=project))
+            marks.opened(project.pk)
     return project
 
 
@@ -506,6 +478,7 @@ def change_batch(user, batch: Batch, changes: dict[str, Any]) -> Batch:
         batch = _named(batch, changes)
         if batch.annotators != before:
             recount(Image.objects.filter(batch=batch))
+            marks.opened(batch.project_id)
     return batch
 
 
@@ -545,6 +518,7 @@ def remove_batch(user, batch: Batch) -> None:
         images = list(batch.images.values_list("pk", flat=True)) if batch.annotators else []
         batch.delete()
         recount(Image.objects.filter(pk__in=images))
+        marks.opened(batch.project_id)
 
 
 def place(
@@ -571,4 +545,5 @@ def place(
             facts.due_again(Annotation.objects.filter(image__in=rows))
         if priority is not None:
             rows.update(priority=priority)
+        marks.opened(project.pk)
     return len(ids)

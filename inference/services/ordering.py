@@ -15,6 +15,7 @@ from django.core.files.storage import default_storage
 from PIL import Image as Pillow
 
 from annotations.models import Image, Job, Prediction, Project
+from annotations.services import marks
 from inference.engines.base import Detection
 
 FLOOR = 0.1
@@ -144,3 +145,4 @@ def apply(project: Project, places: Sequence[Place]) -> None:
         if image := changed.get(place.image):
             image.priority, image.reason = place.priority, place.reason
     Image.objects.bulk_update(changed.values(), ["priority", "reason"], batch_size=500)
+    marks.opened(project.pk)
