@@ -39,6 +39,10 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_000_000)
     parser.add_argument("--pulls", type=int, default=300)
     parser.add_argument("--postgres", action="store_true")
+    parser.add_argument(
+        "--ahead", type=int, default=0,
+        help="each image is for three, and this person has so many that the others have not",
+    )  # fmt: skip
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as servers:
         os.environ |= {"LABELER_DATA": folder, "DEBUG": "1", "READ_DOTENV": "0"}
@@ -49,13 +53,14 @@ def main() -> None:
         else:
             shutil.copy(templates.sqlite(), Path(folder) / "labeler.sqlite3")
         django.setup()
-        measure(args.images, args.pulls)
+        measure(args.images, args.pulls, args.ahead)
 
 
-def measure(number: int, pulls: int) -> None:
+def measure(number: int, pulls: int, ahead: int) -> None:
     from django.db import connection
 
-    from annotations.models import Batch, User
+    from annotations.models import Annotation, Batch, Project, User
+    from annotations.selectors import work as queue
     from annotations.services import projects, reviews, work
 
     owner = User.objects.create(username="owner")
@@ -73,6 +78,14 @@ def measure(number: int, pulls: int) -> None:
         for statement in FILL:
             cursor.execute(statement.format(**words))
         cursor.execute("ANALYZE")
+    if ahead:
+        Project.objects.filter(pk=project.pk).update(annotators=3)
+        project.refresh_from_db()
+        rows = queue.queue_of(owner, project, batches[0].pk)[:ahead]
+        Annotation.objects.bulk_create(
+            Annotation(project=project, image=image, annotator=owner, status="submitted")
+            for image in rows
+        )
     seconds, computing = [], []
     for turn in range(pulls):
         begun, computed = time.perf_counter(), cpu_seconds()

@@ -93,7 +93,7 @@ class Team:
                     reviews.approve(self.reviewer, annotation, annotation.revision)
                     gold.add(self.manager, self.project, [annotation.pk])
             case 7:
-                for batch in batches[:-1]:
+                for batch in Batch.objects.filter(project=self.project):
                     self.project.refresh_from_db()
                     work.change_batch(
                         self.manager, batch, {"annotators": self.chance.choice([None, 1, 3])}
