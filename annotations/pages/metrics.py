@@ -38,6 +38,7 @@ SAVES = Histogram(
 )
 SAVE_ROUTES = (
     "api/annotations/<int:pk>/patches",
+    "api/images/<int:pk>/patches",
     "api/annotations/<int:pk>/regions/<uuid:region>",
 )
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
