@@ -9,7 +9,10 @@ from billiard import active_children
 from celery import Celery
 from celery.signals import worker_init, worker_process_init, worker_shutting_down
 
+from labeler import broker
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labeler.settings")
+broker.use()
 
 app = Celery("labeler")
 app.config_from_object("django.conf:settings", namespace="CELERY")

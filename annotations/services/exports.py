@@ -11,6 +11,8 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
+from django.db import transaction
+
 from annotations.access import require
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.formats import registry, splits
@@ -74,10 +76,12 @@ def start_export(
         "images": images,
         "options": options,
     }
-    audit.note(user, audit.Kind.EXPORT, f"Exported {format} ({status})", project=project)
-    return jobs.enqueue(
-        project=project, kind=Job.Kind.EXPORT, user=user, params=params, key=key, at_once=at_once
-    )
+    with transaction.atomic():
+        audit.note(user, audit.Kind.EXPORT, f"Exported {format} ({status})", project=project)
+        return jobs.enqueue(
+            project=project, kind=Job.Kind.EXPORT, user=user, params=params, key=key,
+            at_once=at_once,
+        )  # fmt: skip
 
 
 def check_request(project: Project, format: str, status: str, options: dict[str, Any]) -> None:

@@ -112,12 +112,15 @@ def enqueue(
             if items:
                 Job.objects.filter(pk=job.pk).update(total=len(items))
                 job.total = len(items)
-            transaction.on_commit(lambda: _do(job, at_once) if at_once else wake(job))
+            if at_once and (claimed := claim(job.pk, waited_for=True)):
+                transaction.on_commit(lambda: _do(job, claimed, at_once))
+            else:
+                transaction.on_commit(lambda: wake(job))
     return job
 
 
-def _do(job: Job, handler: "Handler") -> None:
-    run(job.pk, handler)
+def _do(job: Job, claimed: "JobRun", handler: "Handler") -> None:
+    _run(claimed, handler)
     job.refresh_from_db()
 
 
@@ -157,8 +160,11 @@ def wake(job: Job) -> None:
         )
 
 
-def claim(job_id: int) -> "JobRun | None":
-    """Take a queued job: a lease and one attempt more. None when it is not there to be taken."""
+def claim(job_id: int, *, waited_for: bool = False) -> "JobRun | None":
+    """Take a queued job: a lease and one attempt more. None when it is not there to be taken.
+
+    waited_for: by whoever asked for it, so that nobody looks how far it is.
+    """
     lease = uuid.uuid4()
     now = timezone.now()
     taken = Job.objects.filter(pk=job_id, state=State.QUEUED).update(
@@ -170,7 +176,8 @@ def claim(job_id: int) -> "JobRun | None":
     )
     if not taken:
         return None
-    return JobRun(Job.objects.select_related("project", "created_by").get(pk=job_id), lease)
+    job = Job.objects.select_related("project", "created_by").get(pk=job_id)
+    return JobRun(job, lease, tells=not waited_for)
 
 
 def join(job_id: int) -> "JobRun | None":
@@ -194,12 +201,16 @@ def run(job_id: int, handler: Callable[["JobRun"], None], *, shared: bool = Fals
     claimed = claim(job_id) or (join(job_id) if shared else None)
     if claimed is None:
         return None
+    _run(claimed, handler)
+    return Job.objects.get(pk=job_id)
+
+
+def _run(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
     with claimed:
         try:
             (_attempt if claimed.leads else _help)(claimed, handler)
         except LeaseLost:
-            log.warning("Job %s was taken over while this worker did it", job_id)
-    return Job.objects.get(pk=job_id)
+            log.warning("Job %s was taken over while this worker did it", claimed.job.pk)
 
 
 def _attempt(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
@@ -242,10 +253,13 @@ class JobRun:
     `job` is the row as it was when claimed. Who does not lead it only takes items and ends them.
     """
 
-    def __init__(self, job: Job, lease: uuid.UUID, *, leads: bool = True) -> None:
+    def __init__(
+        self, job: Job, lease: uuid.UUID, *, leads: bool = True, tells: bool = True
+    ) -> None:
         self.job = job
         self.lease = lease
         self.leads = leads
+        self._tells = tells
         self._mine = Job.objects.filter(pk=job.pk, lease=lease, state=State.RUNNING)
         self._share = JobShare.objects.filter(pk=lease)
         self._shares = False
@@ -302,7 +316,7 @@ class JobRun:
         self.job.total = self.job.total if total is None else total
         self.job.message = self.job.message if message is None else message
         last = time.monotonic() - self._written < PROGRESS_EVERY_SECONDS and done < self.job.total
-        if not last and not connection.in_atomic_block:
+        if self._tells and not last and not connection.in_atomic_block:
             self._extend(done=self.job.done, total=self.job.total, message=self.job.message)
             self._written = time.monotonic()
         self.check()

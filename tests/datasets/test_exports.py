@@ -272,7 +272,7 @@ def test_what_a_format_cannot_hold_fails_the_job(ask, manager, monkeypatch):
         raise coco_format.DatasetError("0.png has too many regions.", "0.png")
 
     monkeypatch.setattr(coco_format, "write", refuse)
-    failed = jobs.run(ask(manager).json()["id"], exports.run_export)
+    failed = jobs.run(ask(manager, images=True).json()["id"], exports.run_export)
     assert failed
     assert failed.error
     assert (failed.state, failed.error["field"]) == ("failed", "0.png")
