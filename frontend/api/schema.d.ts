@@ -1189,7 +1189,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** @description Queue an export. Managers only. */
+        /** @description Queue an export; COCO of a small project is done in the answer. Managers only. */
         post: operations["exports_post"];
         delete?: never;
         options?: never;

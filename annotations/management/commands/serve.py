@@ -36,6 +36,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test import RequestFactory
 from gunicorn.app.base import BaseApplication
 
+from annotations.formats.registry import FORMATS
 from annotations.imaging import pool
 from annotations.services import upkeep
 
@@ -287,7 +288,7 @@ def _preload() -> None:
     get_internal_wsgi_application()
     current_app.loader.import_default_modules()
     current_app.finalize()
-    for name in PRELOADED:
+    for name in (*PRELOADED, *(one.module for one in FORMATS.values())):
         import_module(name)
 
 
