@@ -2,6 +2,7 @@ import { signal } from "@preact/signals";
 import { api, send } from "../api/client";
 import { categoryOf, proposalOf, type Workspace } from "../api/workspace";
 import { Document, loadingOrder } from "../core/document";
+import type { LoadedPixels } from "../core/loading";
 import type { StoredRegion } from "../core/types";
 import type { Autosave, HandedIn, SaveState } from "../workers/autosave";
 import { type Codec, startCodec } from "../workers/codec";
@@ -92,6 +93,7 @@ export class Saving {
       regionFromWire(json as WireRegion),
     );
     let dismissed: readonly number[] = annotation?.dismissed ?? [];
+    let pixels = this.pixels(workspace, regions);
     let autosave: Autosave | null = null;
     if (annotation?.editable ?? workspace.may_start) {
       const saver = await this.start();
@@ -102,21 +104,18 @@ export class Saving {
         versions: new Map((annotation?.regions ?? []).map(({ uuid, version }) => [uuid, version])),
         takeSeconds: () => this.active.take(),
       });
-      regions = autosave.restored(regions);
+      const restored = autosave.restored(regions);
+      if (restored.length !== regions.length || restored.some((one, at) => one !== regions[at])) {
+        regions = restored;
+        pixels = this.pixels(workspace, regions);
+      }
       dismissed = autosave.restoredDismissals(dismissed);
     }
     const things = new Set(workspace.categories.filter((one) => one.is_thing).map(({ id }) => id));
     const attributes = new Map(
       workspace.categories.map(categoryOf).map((one) => [one.id, one.attributes]),
     );
-    const pixels =
-      regions.length > FEW_REGIONS
-        ? await this.codec.load(
-            size,
-            project.kind !== "instance",
-            loadingOrder(project.kind, regions).map(({ geometry }) => geometry),
-          )
-        : null;
+    const made = await pixels;
     const doc = new Document({
       size,
       kind: project.kind,
@@ -126,10 +125,22 @@ export class Saving {
       regions,
       proposals: workspace.proposals.map(proposalOf),
       dismissed,
-      ...(pixels ? { pixels } : {}),
+      ...(made ? { pixels: made } : {}),
     });
     if (autosave) this.follow(autosave, doc);
     return doc;
+  }
+
+  /** What the worker makes of many regions, asked for at once; null of few. */
+  private pixels(
+    { image: { width, height }, project: { kind } }: Workspace,
+    regions: readonly StoredRegion[],
+  ): Promise<LoadedPixels> | null {
+    if (regions.length <= FEW_REGIONS) return null;
+    const geometries = loadingOrder(kind, regions).map(({ geometry }) => geometry);
+    const made = this.codec.load({ width, height }, kind !== "instance", geometries);
+    made.catch(() => undefined); // before it is waited for
+    return made;
   }
 
   private follow(autosave: Autosave, doc: Document): void {

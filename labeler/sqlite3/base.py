@@ -14,7 +14,7 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-LOOK_SECONDS = 0.0005, 0.02
+LOOK_SECONDS = 0.0005, 0.003
 """Between two looks, at first and at last."""
 
 _turns: dict[Any, Any] = collections.defaultdict(threading.Lock)
