@@ -142,6 +142,16 @@ _LOCKED = Prepared(
 )
 
 
+_THERE = Prepared(
+    lambda annotation: (
+        Region.objects.filter(annotation=annotation, deleted_at=None)
+        .order_by()
+        .values_list("pk", "bbox", "category_id", "uuid")
+    )
+)
+_NEAR = Prepared(lambda ids: Region.objects.filter(pk__in=[ids]).order_by())
+
+
 def _locked(user, given: Annotation) -> Annotation:
     """The annotation as it is now, its row locked until the transaction ends."""
     annotation: Annotation | None = _LOCKED.instance(user.pk, given.pk)
@@ -420,21 +430,20 @@ class Patch:
         """The number of regions, and in exclusive projects that no two share a pixel."""
         live = [r for u in self.touched if (r := self.regions[u]).deleted_at is None]
         most = len(live) + (0 if self.begun else _LIVE.first(self.annotation.pk) or 0)
-        if most <= MAX_REGIONS and not self.project.exclusive:
+        if not live or (most <= MAX_REGIONS and not self.project.exclusive):
             return
-        others = self.annotation.regions.filter(deleted_at=None).exclude(uuid__in=self.touched)
-        if live and most > MAX_REGIONS and others.count() + len(live) > MAX_REGIONS:
+        rows = _THERE(self.annotation.pk)
+        others = [row for row in rows if row[-1] not in self.touched]
+        if len(others) + len(live) > MAX_REGIONS:
             raise Conflict("too_many_regions", f"An image has at most {MAX_REGIONS} regions.")
-        if live and self.project.exclusive:
-            there = list(others.values_list("pk", "bbox", "category_id", "uuid"))
-            self._refuse_second(live, [(category, region) for *_, category, region in there])
+        if self.project.exclusive:
+            self._refuse_second(live, [(category, region) for *_, category, region in others])
             near = [
                 pk
-                for pk, bbox, *_ in there
+                for pk, bbox, *_ in others
                 if any(_boxes_meet(bbox, region.bbox) for region in live)
             ]
-            live += Region.objects.filter(pk__in=near)
-            self._refuse_overlap(live)
+            self._refuse_overlap(live + _NEAR.instances(near))
 
     def _refuse_second(self, live: list[Region], others: list[tuple[int, uuid.UUID]]) -> None:
         """No second region where `Project.one_region` says so.

@@ -8,7 +8,7 @@ from django.utils import timezone
 from annotations import attributes as typed
 from annotations.access import require
 from annotations.errors import Conflict, Forbidden, NotFound, ServiceError
-from annotations.models import Annotation, Comment, Image, Project, Region, Review
+from annotations.models import Annotation, Comment, Image, Project, Region, Review, User
 from annotations.models.projects import Role
 from annotations.prepared import Insert, Prepared, Update
 from annotations.selectors.annotations import EDITABLE, may_judge
@@ -26,6 +26,15 @@ _WITH_ATTRIBUTES = Prepared(
         .values_list("pk")[:1]
     )
 )
+_OWN = Prepared(lambda user, image: Annotation.objects.filter(image=image, annotator=user))
+_LOCKED = Prepared(
+    lambda user, pk: (
+        Annotation.objects.visible_to(User(pk=user))
+        .filter(pk=pk)
+        .select_related("image", "project", "annotator")
+        .select_for_update(of=("self",), no_key=True)
+    )
+)
 _add = Insert(Annotation)
 _save_moved = Update(
     Annotation, "status", "revision", "seconds_spent", "fixer", "sampled", "risk", "submission",
@@ -36,8 +45,7 @@ _save_moved = Update(
 def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
     """The own annotation of the image, and whether it was made now."""
     require(user, image.project_id, Role.ANNOTATOR)
-    existing = Annotation.objects.filter(image=image, annotator=user).first()
-    if existing:
+    if existing := _OWN.instance(user.pk, image.pk):
         return existing, False
     try:
         with transaction.atomic():
@@ -45,7 +53,7 @@ def start_annotation(user, image: Image) -> tuple[Annotation, bool]:
             work.settle(image)
         return annotation, True
     except IntegrityError:  # another tab of the same person was quicker
-        return Annotation.objects.get(image=image, annotator=user), False
+        return _OWN.instance(user.pk, image.pk), False
 
 
 def begin(user, image: Image) -> Annotation:
@@ -292,8 +300,7 @@ def _record(user, annotation: Annotation, verdict: Verdict, comment: str) -> Non
 
 def _locked(user, annotation: Annotation) -> Annotation:
     """The annotation as it is now, its row locked until the transaction ends."""
-    rows = Annotation.objects.visible_to(user).select_related("image", "project", "annotator")
-    now = rows.select_for_update(of=("self",), no_key=True).filter(pk=annotation.pk).first()
+    now: Annotation | None = _LOCKED.instance(user.pk, annotation.pk)
     if now is None:
         raise NotFound("annotation")
     _refuse_archived(now.project)
