@@ -11,7 +11,7 @@ from annotations.models import User
 
 @pytest.fixture(autouse=True)
 def _assets(settings, tmp_path, monkeypatch):
-    entries = ["frontend/pages/site.ts", "frontend/pages/editor.ts"]
+    entries = ["frontend/pages/site.ts", "frontend/pages/editor.ts", "frontend/api/early.ts"]
     manifest = tmp_path / "manifest.json"
     manifest.write_text(
         json.dumps({e: {"file": f"assets/{n}.js", "src": e} for n, e in enumerate(entries)})
