@@ -16,9 +16,13 @@ class LeaseQuerySet(models.QuerySet["Lease"]):
 
 
 class Opening(models.Model):
-    """An image of the project may have become open again to somebody: see `services.marks`."""
+    """An image may have become open again to somebody, any one where none is named.
+
+    See `services.marks`.
+    """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="+")
+    image = models.ForeignKey(Image, models.CASCADE, null=True, related_name="+")
 
 
 class Lease(models.Model):

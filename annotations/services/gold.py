@@ -55,6 +55,6 @@ def remove(user, gold: Gold) -> None:
 def _changed(images: list[Image]) -> None:
     for image in images:
         work.settle(image)
-        marks.opened(image.project_id)
+        marks.opened(image.project_id, image.pk)
     rows = Image.objects.filter(pk__in=[image.pk for image in images])
     facts.due_again(Annotation.objects.filter(image__in=rows))

@@ -2,17 +2,17 @@
 
 There the images that a person has had keep a place for others, and each pull would step over all of
 them again. So now and then the first image that is open to the person is written down, and the next
-pulls begin there: nothing before it is open. That holds until an image may have become open again:
-somebody hands one back, a rule, a batch or a priority changes. Whatever does so calls `opened`, and
-then all of the project's marks are void.
+pulls begin there: nothing before it is open, but for what became open since. Whatever opens an
+image calls `opened`, and pulls look at those images too. Where it may be any of them, as when a
+rule changes, all marks of the project are void.
 """
 
 from enum import Enum, auto
 from functools import cache
 from typing import Any, NamedTuple
 
-from django.db import connection
-from django.db.models import Count, Max, OuterRef, QuerySet, Subquery, Sum
+from django.db import connection, transaction
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 
 from annotations.models import Batch, Membership, Opening, Project
 from annotations.prepared import Insert, Prepared
@@ -20,7 +20,8 @@ from annotations.selectors import work as queue
 
 FAR = 200
 """A mark is moved when the image that was found is so many ids behind it."""
-MOST_OPENINGS = 1000
+MOST_OPENINGS = 200
+"""Each pull looks at so many in a moment."""
 
 
 class Mark(NamedTuple):
@@ -39,20 +40,16 @@ END = Mark(-(2**31), 2**63 - 1)
 _add = Insert(Opening)
 
 
-def _number(project: Any, what: Any) -> Subquery:
-    rows = Opening.objects.filter(project=project).order_by().values("project")
-    return Subquery(rows.annotate(number=what).values("number"))
+def _voided(what: Any) -> Subquery:
+    rows = Opening.objects.filter(project=OuterRef("project"), image=None).order_by()
+    return Subquery(rows.values("project").annotate(number=what).values("number"))
 
 
 _STORED = Prepared(
     lambda user, project: (
         Membership.objects.filter(user=user, project=project)
         .order_by()
-        .values_list(
-            "marks",
-            _number(OuterRef("project"), Count("pk")),
-            _number(OuterRef("project"), Sum("pk")),
-        )
+        .values_list("marks", _voided(Count("pk")), _voided(Sum("pk")))
     )
 )
 
@@ -60,16 +57,16 @@ _STORED = Prepared(
 class Marks:
     """Of one person in one project, as the database has them when this is made.
 
-    Make it in the transaction of the pull, before anything of the queue is read: what is committed
-    after that makes them void for the next pull.
+    Make it in the transaction of the pull, before anything of the queue is read: what makes them
+    void and is committed after that, does so for the next pull.
     """
 
     def __init__(self, user: int, project: int) -> None:
         self._member = Membership.objects.filter(user=user, project=project)
         stored, count, total = _STORED(user, project)[0]
-        # Openings that are committed late have smaller ids than some that are there: both tell.
-        self._openings = [int(count or 0), int(total or 0)]
-        good = stored is not None and stored["openings"] == self._openings
+        # What is committed late has a smaller id than some that are there: so both are compared.
+        self._voided = [int(count or 0), int(total or 0)]
+        good = stored is not None and stored.get("voided") == self._voided
         self._of: dict[str, list[int]] = stored["of"] if good else {}
 
     def get(self, batch: int | None) -> Mark | None:
@@ -85,7 +82,7 @@ class Marks:
         if mark.priority < 0 and mark != END:  # what is uploaded has 0, so it comes before
             return
         self._of[str(batch)] = list(mark)
-        self._member.update(marks={"openings": self._openings, "of": self._of})
+        self._member.update(marks={"voided": self._voided, "of": self._of})
 
 
 _BATCHES = Prepared(lambda project: queue.waiting_batches(project).values_list("pk"))
@@ -100,6 +97,8 @@ class _Part(Enum):
     """Of a queue, by a mark in it."""
 
     ALL = auto()
+    OPENED = auto()
+    """What is before it and was opened since."""
     SAME = auto()
     """From the mark on, with its priority."""
     LOWER = auto()
@@ -119,7 +118,11 @@ def _free(in_batch: bool, part: _Part, lock: _Lock) -> Prepared:
         user: int, project: int, after: int, batch: int, priority: int, image: int
     ) -> QuerySet[Any, Any]:
         rows = queue.queue_of(user, project, batch if in_batch else None).exclude(pk=after)
-        if part == _Part.SAME:
+        if part == _Part.OPENED:
+            rows = rows.filter(Q(priority__gt=priority) | Q(priority=priority, pk__lt=image))
+            opened = Opening.objects.filter(project=project, image__isnull=False)
+            rows = rows.filter(pk__in=opened.values("image"))
+        elif part == _Part.SAME:
             rows = rows.filter(priority=priority, pk__gte=image)
         elif part == _Part.LOWER:
             rows = rows.filter(priority__lt=priority)
@@ -132,10 +135,13 @@ def _free(in_batch: bool, part: _Part, lock: _Lock) -> Prepared:
 
 
 def _first_free(
-    asked: tuple[int, int, int], batch: int | None, lock: _Lock, mark: Mark | None
+    asked: tuple[int, int, int],
+    batch: int | None,
+    lock: _Lock,
+    mark: Mark | None,
+    *parts: _Part,
 ) -> Mark | None:
-    """The first open image, from the mark on; from the front where there is none behind it."""
-    parts = (_Part.SAME, _Part.LOWER, _Part.ALL) if mark else (_Part.ALL,)
+    """The first open image of the first part in which there is one."""
     for part in parts:
         query = _free(batch is not None, part, lock)
         for row in query(*asked, batch or 0, *(mark or (0, 0))):
@@ -170,23 +176,33 @@ class Finder:
     def _first_of(self, batch: int | None, lock: _Lock) -> int | None:
         marks = self._marks
         mark = marks.get(batch) if marks else None
-        if mark == END:
-            return None
-        found = _first_free(self._asked, batch, lock, mark)
+        if mark:
+            found = _first_free(self._asked, batch, lock, mark, _Part.OPENED)
+            if found or mark == END:
+                return found.image if found else None
+        # From the front where nothing is open behind the mark.
+        parts = [_Part.SAME, _Part.LOWER, _Part.ALL] if mark else [_Part.ALL]
+        found = _first_free(self._asked, batch, lock, mark, *parts)
         if marks and (found is None or mark is None or mark.is_far(found)):
             user, project, _ = self._asked  # what must not come or is locked is open, too
-            marks.keep(batch, _first_free((user, project, 0), batch, _Lock.NO, mark))
+            asked = (user, project, 0)
+            marks.keep(batch, _first_free(asked, batch, _Lock.NO, mark, *parts))
         return found.image if found else None
 
 
-def opened(project: int) -> None:
-    """To be called in the transaction in which an image may have become open again to somebody."""
-    _add(Opening(project_id=project))
+def opened(project: int, image: int | None = None) -> None:
+    """To be called in the transaction in which an image may have become open again to somebody.
+
+    Without an image it may be any.
+    """
+    _add(Opening(project_id=project, image_id=image))
 
 
 def tidy() -> None:
-    """Drops all but the newest opening where there are many; marks are void then, too."""
+    """Where many images were opened, all marks are made void instead."""
     many = Opening.objects.order_by().values("project").annotate(number=Count("pk"))
-    many = many.filter(number__gt=MOST_OPENINGS).annotate(newest=Max("pk"))
-    for project, newest in many.values_list("project", "newest"):
-        Opening.objects.filter(project=project, pk__lt=newest).delete()
+    many = many.filter(number__gt=MOST_OPENINGS)
+    for project in many.values_list("project", flat=True):
+        with transaction.atomic():
+            Opening.objects.filter(project=project).delete()
+            opened(project)

@@ -50,6 +50,7 @@ def sweep() -> None:
     webhooks.sweep()
     tallies.compact()
     give_images()
+    marks.tidy()
     facts.measure_late()
 
 
@@ -66,8 +67,6 @@ def forever(stop: threading.Event, every: float = 5) -> None:
                 logins.tidy()
                 notifications.tidy()
                 notifications.settle_reviewed()
-                marks.tidy()
-                marks.tidy()
                 webhooks.tidy()
         except Exception:  # the database may be away; what was missed is done the next time
             log.exception("The sweep failed; again in %s s", every)

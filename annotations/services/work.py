@@ -369,7 +369,7 @@ def offer_again(user, lease: Lease) -> None:
     require(user, lease.project_id, Role.MANAGER)
     with transaction.atomic():
         Lease.objects.filter(pk=lease.pk, state=State.SKIPPED).update(state=State.RETURNED)
-        marks.opened(lease.project_id)
+        marks.opened(lease.project_id, lease.image_id)
 
 
 def take_away(user, lease: Lease) -> None:
@@ -427,7 +427,7 @@ def _end(lease: Lease, state: str, **values: Any) -> None:
     lease.save(update_fields=["state", "ended_at", *values])
     if lease.purpose == LABEL:
         _keep_places(lease.image_id)
-        marks.opened(lease.project_id)
+        marks.opened(lease.project_id, lease.image_id)
 
 
 def _own(user, lease: Lease) -> Lease:

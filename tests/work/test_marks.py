@@ -205,7 +205,8 @@ def test_a_pull_begins_at_the_mark(project, crowd, manager, reviewer, monkeypatc
     world = World(project, crowd, manager, reviewer)
     with CaptureQueriesContext(connection) as caught:
         world.pull(world.ahead, 5)
-    walks = [one["sql"] for one in caught if '"annotations_image"."batch_id" ASC' in one["sql"]]
+    asked = [one["sql"] for one in caught if '"annotations_image"."batch_id" ASC' in one["sql"]]
+    walks = [sql for sql in asked if "annotations_opening" not in sql]
     assert walks
     start = f'"annotations_image"."id" >= {world.images[4].pk} '
     assert all(start in sql for sql in walks), walks
