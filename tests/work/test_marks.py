@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from annotations.models import Annotation, Batch, Gold, Image, Lease, Membership, User
+from annotations.models import Annotation, Batch, Gold, Image, Lease, Membership, Opening, User
 from annotations.selectors import work as queue
 from annotations.services import gold, marks, reviews, work
 from inference.services import ordering
@@ -162,6 +162,10 @@ class World:
         Lease.objects.filter(pk=self.held.pk).update(until=timezone.now() - timedelta(seconds=1))
         work.sweep()
 
+    def offer_again(self) -> None:
+        Opening.objects.filter(image__isnull=False).delete()  # the skip opened it for others
+        work.offer_again(self.manager, self.skipped)
+
     def into_a_batch(self) -> None:
         batch = work.make_batch(self.manager, self.project, name="second")
         work.place(self.manager, self.project, [self.images[6].pk], batch=batch)
@@ -181,7 +185,7 @@ class World:
         (lambda world: work.hand_back(world.held.user, world.held), 1),
         (lambda world: work.skip(world.held.user, world.held, "too_hard"), 1),
         (World.expire, 1),
-        (lambda world: work.offer_again(world.manager, world.skipped), 2),
+        (World.offer_again, 2),
         (lambda world: work.set_rules(world.manager, world.project, {"annotators": 3}), 1),
         (lambda world: work.change_batch(world.manager, world.batch, {"annotators": 2}), 0),
         (lambda world: work.remove_batch(world.manager, world.batch), 0),
