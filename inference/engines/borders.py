@@ -59,7 +59,7 @@ def follow(image: Image, mask: Mask) -> Mask:
         return mask
     own = _window(mask, left, top, right, bottom)
     picture = image[top:bottom, left:right]
-    moved = _touching(_moved(picture, own, reach, SOFTNESS * size + LEAST_SOFTNESS), own)
+    moved = _moved(picture, own, reach, SOFTNESS * size + LEAST_SOFTNESS)
     shared, joined = np.count_nonzero(moved & own), np.count_nonzero(moved | own)
     return CropMask.of(moved, left, top) if shared > ALIKE * joined else mask
 
@@ -77,12 +77,18 @@ def _window(mask: Mask, left: int, top: int, right: int, bottom: int) -> BoolMas
 def _moved(picture: Image, own: BoolMask, reach: int, softness: float) -> BoolMask:
     scale = min(1.0, LARGEST / max(own.shape))
     if scale == 1:
-        return _filtered(picture, _soft(own, softness), reach) >= 0.5
+        return _touching(_filtered(picture, _soft(own, softness), reach) >= 0.5, own)
     size = (max(1, round(own.shape[1] * scale)), max(1, round(own.shape[0] * scale)))
-    small = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    mask = cv2.resize(own.astype(np.float32), size, interpolation=cv2.INTER_AREA) >= 0.5
+    small, levels = (
+        np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for part in (picture, own.astype(np.uint8) * 255)
+    )
+    mask = levels > 127
     found = _filtered(small, _soft(mask, softness * scale), max(1, round(reach * scale)))
-    return np.asarray(cv2.resize(found, own.shape[::-1]) >= 0.5)
+    inside = found >= 0.5
+    found[inside & ~_touching(inside, mask)] = 0
+    levels = (np.clip(found, 0, 1) * 255).astype(np.uint8)
+    return np.asarray(cv2.resize(levels, own.shape[::-1]) > 127)
 
 
 def _soft(mask: BoolMask, width: float) -> Values:
