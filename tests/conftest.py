@@ -15,6 +15,7 @@ from django.core.cache import cache
 from django.db import connections
 from django.db.models import F
 from django.utils import timezone
+from hypothesis import HealthCheck, settings
 from rest_framework.test import APIClient
 
 from annotations.masks import rle
@@ -37,6 +38,9 @@ from tests.servers import object_store
 __all__ = ["object_store"]
 
 _numbers = itertools.count(1)
+# A machine with other work takes long to make up examples, which says nothing about the product.
+settings.register_profile("busy", suppress_health_check=[HealthCheck.too_slow], deadline=None)
+settings.load_profile("busy")
 COLORS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442"]
 
 

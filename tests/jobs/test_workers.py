@@ -111,7 +111,7 @@ print(sorted(JobItem.objects.filter(job={job}, attempts__gt=1).values_list("atte
 START_IMPORT = """
 from annotations.models import Project, User
 from annotations.services import imports
-imports.SMALL_BYTES = -1
+imports.SMALL_BYTES = {small}
 project = Project.objects.get(pk={project})
 user = User.objects.get(username="owner")
 with open("{path}", "rb") as file:
@@ -155,7 +155,7 @@ def test_an_import_that_is_killed_between_two_tables_is_done_once_by_another(app
     api = app.api()
     project, path = labeled
     app.kill("worker-batch,io")
-    code = START_IMPORT.format(project=project, path=path)
+    code = START_IMPORT.format(project=project, path=path, small=-1)
     job = int(app.manage("shell", "-v", "0", "-c", code).split()[-1])
     killed_at(app, job, "bulk.copy", "imports.run_import")
     assert api.get(f"projects/{project}/annotations")["results"] == []
@@ -170,9 +170,7 @@ def test_an_export_that_is_killed_is_never_half_a_file(app, labeled, patched):
     """Before the file is in its place, and when it is there but not yet said to be."""
     api = app.api()
     project, path = labeled
-    app.manage(
-        "shell", "-c", START_IMPORT.format(project=project, path=path).replace("-1", "2**20")
-    )
+    app.manage("shell", "-c", START_IMPORT.format(project=project, path=path, small=2**20))
     body = {"format": "coco", "images": True}
     whole = api.wait_for_job(api.post(f"projects/{project}/exports", body)["id"])
     app.kill("worker-batch,io")
