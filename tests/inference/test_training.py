@@ -125,9 +125,9 @@ def approve(store_image, teammate) -> Callable[..., Image]:
         )
         counts = rle.encode(mask)
         Region.objects.create(
-            uuid=uuid.uuid4(), annotation=annotation, image=image, category=project.categories.first(),
-            counts=counts, area=rle.area(counts), bbox=list(rle.bbox(counts, mask.shape)),
-            source="brush", version=1, author=teammate,
+            uuid=uuid.uuid4(), annotation=annotation, image=image,
+            category=project.categories.first(), counts=counts, area=rle.area(counts),
+            bbox=list(rle.bbox(counts, mask.shape)), source="brush", version=1, author=teammate,
         )  # fmt: skip
         return image
 
