@@ -30,6 +30,15 @@ _ROWS_AT_ONCE = 500
 Value = int | str | UUID | datetime | Collection[int] | Collection[UUID]
 
 
+_all: list["Prepared"] = []
+
+
+def compile_all() -> None:
+    """Writes the SQL of all of them now, so that no request waits for it."""
+    for one in _all:
+        one._here()
+
+
 class Prepared:
     """The query that `build` makes of values, each of which may only be compared with.
 
@@ -47,6 +56,7 @@ class Prepared:
     ) -> None:
         self.build, self._update, self._returning = build, update, returning
         self._compiled: dict[str, _Compiled] = {}
+        _all.append(self)
 
     def __call__(self, *values: Value) -> list[Any]:
         """The rows, each a sequence of values with Python's types."""

@@ -3,8 +3,12 @@
 import uuid
 from datetime import UTC, datetime
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import get_resolver
+
 from annotations.models import Image, Lease
-from annotations.prepared import A_TIME, A_UUID, Insert, Prepared, Update
+from annotations.prepared import A_TIME, A_UUID, Insert, Prepared, Update, compile_all
 
 AT = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 
@@ -50,3 +54,10 @@ def test_rows_go_in_and_change(image, project, teammate) -> None:
     put_off(lease)
     stored = Lease.objects.get()
     assert (stored.note, stored.until) == ("10 %s", AT.replace(year=2027))
+
+
+def test_all_can_be_written_before_anybody_asks(db) -> None:
+    assert get_resolver().url_patterns  # which imports all of them
+    with CaptureQueriesContext(connection) as asked:
+        compile_all()
+    assert not asked.captured_queries

@@ -36,6 +36,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.test import RequestFactory
 from gunicorn.app.base import BaseApplication
 
+from annotations import prepared
 from annotations.formats.registry import FORMATS
 from annotations.imaging import pool
 from annotations.services import upkeep
@@ -298,6 +299,7 @@ def _warm_up() -> None:
     with contextlib.suppress(Exception):  # the processes will say what is wrong
         for model in apps.get_models():
             list(model._default_manager.all()[:1])
+        prepared.compile_all()
         host = settings.ALLOWED_HOSTS[0].lstrip(".*") or "localhost"
         page = RequestFactory(SERVER_NAME=host).get("/login").environ
         application: Any = get_internal_wsgi_application()
