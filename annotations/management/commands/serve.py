@@ -241,8 +241,8 @@ class Command(BaseCommand):
             words = ["worker", "--queues", queue, "--pool", "solo", "--hostname", f"{queue}@%h"]
             words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
             words += ["--loglevel", "INFO"]
-            main = partial(current_app.worker_main, words)
-            self.children.append(Child(f"worker-{queue}", main, partial(_has_work, queue)))
+            main, wanted = partial(_work, words), partial(_has_work, queue)
+            self.children.append(Child(f"worker-{queue}", main, wanted))
         self.children.append(Child("sweeper", partial(upkeep.forever, threading.Event())))
 
     def _watch(self) -> None:
@@ -280,6 +280,20 @@ def _has_work(queue: str) -> bool:
         return True
     folder = settings.CELERY_BROKER_TRANSPORT_OPTIONS["data_folder_in"]
     return any(name.endswith(f".{queue}.msg") for name in os.listdir(folder))
+
+
+def _work(words: list[str]) -> None:
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    current_app.worker_main(words)
+
+
+def _end_with(parent: int) -> None:
+    """The kernel's signal that the supervisor was killed is lost while Celery starts."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    while True:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(10)
 
 
 def _preload() -> None:
