@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
@@ -57,7 +57,8 @@ class LastSeenMiddleware:
             user.last_seen_at is None or now - user.last_seen_at > SEEN_EVERY
         ):
             try:
-                User.objects.filter(pk=user.pk).update(last_seen_at=now)
+                with transaction.atomic():  # which waits for its turn where SQLite writes
+                    User.objects.filter(pk=user.pk).update(last_seen_at=now)
             except DatabaseError:  # SQLite may be locked by a long import; the next time, then
                 log.warning("When %s was here last could not be kept", user.pk)
         return response

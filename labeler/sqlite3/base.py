@@ -7,6 +7,7 @@ a lock that wakes them, and only the first of them looks, often, for writers in 
 
 import collections
 import os
+import sqlite3
 import threading
 import time
 from typing import Any
@@ -46,12 +47,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         pause, longest = LOOK_SECONDS
         while True:
             try:
-                # The types know none of the methods with an underscore.
-                super()._start_transaction_under_autocommit()  # type: ignore[misc]
+                # Not by a cursor of Django's: with the error it would be a circle of garbage, and
+                # whichever thread collects that waits for this connection, maybe for very long.
+                self.connection.execute("BEGIN IMMEDIATE")
                 return
-            except OperationalError as error:
+            except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > end:
-                    raise
+                    raise OperationalError(*error.args) from error
             time.sleep(pause)
             pause = min(longest, 1.2 * pause)
 

@@ -1,5 +1,6 @@
 """Who waits for SQLite's one place to write gets it as soon as it is free."""
 
+import gc
 import sqlite3
 import threading
 import time
@@ -69,3 +70,15 @@ def test_a_writer_gives_up_after_the_timeout(monkeypatch) -> None:
         holder.join()
         with transaction.atomic():  # and the next time it is its turn
             pass
+
+
+def test_waiting_leaves_nothing_behind_that_other_threads_would_clear_away() -> None:
+    """A cursor of this connection, collected by another thread, would make that one wait for us."""
+    gc.collect()
+    gc.disable()
+    try:
+        _lateness(_hold_elsewhere)
+        found = [one for one in gc.get_objects() if isinstance(one, sqlite3.Cursor)]
+        assert [one for one in found if one.connection is connection.connection] == []
+    finally:
+        gc.enable()
