@@ -47,6 +47,8 @@ COLORS = ["#e69f00", "#56b4e9", "#009e73", "#f0e442"]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks what asks the database, which is all that PostgreSQL can answer otherwise."""
     for item in items:
+        if item.get_closest_marker("sqlite"):
+            continue
         asks = {"db", "transactional_db"} & set(getattr(item, "fixturenames", ()))
         if asks or item.get_closest_marker("django_db"):
             item.add_marker(pytest.mark.database)

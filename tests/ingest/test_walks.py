@@ -83,7 +83,7 @@ def test_every_combination_of_filters_finds_what_a_plain_look_finds(who, grid, r
     assert some > 12
 
 
-@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads small tables whole")
+@pytest.mark.sqlite  # PostgreSQL reads small tables whole
 @pytest.mark.parametrize("others", [["category"], ["status", "annotator", "category", "gold"]])
 def test_a_walk_reads_indexes_alone(db, others):
     sets = dict.fromkeys(["project", *others], 1)
