@@ -173,7 +173,7 @@ def main(folder: Path) -> None:
             for name in ("prelabel", "settings", "export", "members", "jobs"):
                 page.goto(f"{scenes}/{name}")
                 save(page, folder / f"{name}.png")
-            page.goto(scenes)
+            page.goto(f"{scenes}?labels=1")
             save(page, folder / "images.png")
             page.goto(f"{app.url}/models")
             save(page, folder / "models.png")
