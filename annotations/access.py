@@ -28,7 +28,7 @@ def role_in(user, project: Project | int) -> Role | None:
     """The role of `user` in `project` (or in the project of that id), None for an outsider."""
     if isinstance(project, Project):
         if project.asked_by and project.asked_by == user.pk:
-            return Role(project.role)  # type: ignore[attr-defined]
+            return Role(project.role)  # type: ignore[attr-defined]  # annotated
         project = project.pk
     role = _ROLE.first(project, user.pk or 0)
     return Role(role) if role else None

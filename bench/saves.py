@@ -185,7 +185,7 @@ class Bench:
         def ask() -> Any:
             request = RequestFactory(headers=headers).post(path, body, "application/json")
             # It never asks for the function that it should get back.
-            start: Any = lambda status, headers: found.update(status=status)  # noqa: E731
+            start: Any = lambda status, headers: found.update(status=status)  # noqa: E731 (short)
             reply = self.application(request.environ, start)
             answer = json.loads(b"".join(reply))
             reply.close()

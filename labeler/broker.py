@@ -17,7 +17,7 @@ WAIT_SECONDS = 0.2
 
 
 class Channel(filesystem.Channel):
-    def _put(self, queue: str, message: Any, **more: Any) -> None:  # type: ignore[override]
+    def _put(self, queue: str, message: Any, **more: Any) -> None:  # type: ignore[override]  # kombu's: untyped
         number = round(1000 * time.monotonic())
         name = f"{number}_{uuid.uuid4()}"
         aside = Path(self.data_folder_out) / f"{name}.part"
@@ -28,7 +28,7 @@ class Channel(filesystem.Channel):
 class Transport(filesystem.Transport):
     Channel = Channel
 
-    def drain_events(  # type: ignore[override]
+    def drain_events(  # type: ignore[override]  # kombu's: untyped
         self, connection: Any, timeout: float | None = None
     ) -> None:
         """As there; but a worker that waits two seconds at a time takes that long to stop."""

@@ -179,7 +179,7 @@ def run_server(listener: socket.socket) -> NoReturn:
     os.set_inheritable(listener.fileno(), True)
     program = f"{IMPORT} import serve; serve({listener.fileno()})"
     command = [sys.executable, "-I", "-c", program]
-    os.execve(sys.executable, command, ENVIRONMENT)  # noqa: S606
+    os.execve(sys.executable, command, ENVIRONMENT)  # noqa: S606 (our own words, no shell)
 
 
 _idle: "queue.LifoQueue[Decoder]" = queue.LifoQueue()

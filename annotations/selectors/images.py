@@ -127,7 +127,7 @@ def _give_seen(images: list[Image], user, sees_all: bool) -> None:
     for image, *values in rows:
         seen[image].append(Seen(*values))
     for one in images:
-        one.seen = seen[one.pk]  # type: ignore[attr-defined]
+        one.seen = seen[one.pk]  # type: ignore[attr-defined]  # as prefetched ones are
 
 
 def image_line(image: Image) -> dict[str, Any]:

@@ -24,6 +24,7 @@ os.register_at_fork(after_in_child=_turns.clear)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    # What is ignored below are private methods, which the stubs leave out.
     _turn: Any = None
 
     def _start_transaction_under_autocommit(self) -> None:

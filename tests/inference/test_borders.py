@@ -84,7 +84,7 @@ def test_a_detector_that_follows_keeps_scores_labels_and_order():
             other = Detection(RunMask(np.array([30, 4, 150 * 200 - 34]), (150, 200)), 0.4)
             return [[one, other] for _ in images]
 
-    engine = Following(Fixed())  # type: ignore[arg-type]
+    engine = Following(Fixed())  # type: ignore[arg-type]  # all it is asked for
     assert (engine.device, engine.batch_size) == ("a fake", 3)
     found = engine.detect([spotted(pixels), pixels], min_score=0.1, max_detections=7)
     rows = [[(one.score, one.label) for one in row] for row in found]

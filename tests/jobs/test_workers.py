@@ -308,7 +308,7 @@ def test_web_processes_that_die_are_started_again(served):
     for victims in (before[1:], before[:1]):
         for pid in victims:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: not set(_web(process)) & set(victims), "their end", seconds=30)  # noqa: B023
+        wait_until(lambda: not set(_web(process)) & set(victims), "their end", seconds=30)  # noqa: B023 (called here only)
         wait_until(lambda: len(_web(process)) == 3, "new ones", seconds=30)
         wait_until(lambda: _answers(port), "the web process", seconds=30)
 
