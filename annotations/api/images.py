@@ -1,5 +1,6 @@
 """Images: the grid, uploads, and the bytes."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -178,6 +179,7 @@ class AnyType(BaseContentNegotiation):
 
 
 BINARY = OpenApiTypes.BINARY
+_DRAWN = {(200, "image/webp"): BINARY, (304, "image/webp"): None}
 _PICTURE = {(200, "image/*"): BINARY, (304, "image/*"): None}
 
 
@@ -210,20 +212,40 @@ class AnnotationPicture(View):
 
     content_negotiation_class = AnyType
 
-    @endpoint(replies={(200, "image/webp"): BINARY, (304, "image/webp"): None})
+    @endpoint(replies=_DRAWN)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
         """WebP of at most 320 pixels; 304 while neither regions nor colours changed."""
         rows = Annotation.objects.select_related("image__file", "project")
         annotation = find(rows, request.user, pk=pk)
-        colors = pictures.category_colors(annotation)
-        etag = f'"{pictures.etag(annotation, colors)}"'
-        response: HttpResponseBase | None = get_conditional_response(request._request, etag=etag)
-        if response is None:
-            data = pictures.draw_annotation(annotation, colors)
-            response = HttpResponse(data, content_type="image/webp")
-        response["ETag"] = etag
-        response["Cache-Control"] = "private, no-cache"
-        return response
+        colors = pictures.category_colors(annotation.project)
+        etag = pictures.etag(annotation, colors)
+        return _drawn(request, etag, lambda: pictures.draw_annotation(annotation, colors))
+
+
+class ProposalsPicture(View):
+    """The thumbnail with what models propose, more faintly than regions."""
+
+    content_negotiation_class = AnyType
+
+    @endpoint(replies=_DRAWN)
+    def get(self, request: Request, pk: int) -> HttpResponseBase:
+        """WebP of at most 320 pixels; 304 while neither proposals nor colours changed."""
+        image = find(Image.objects.select_related("file", "project"), request.user, pk=pk)
+        colors = pictures.category_colors(image.project)
+        newest = pictures.newest_predictions(image)
+        etag = pictures.proposals_etag(image, newest, colors)
+        return _drawn(request, etag, lambda: pictures.draw_proposals(image, newest, colors))
+
+
+def _drawn(request: Request, etag: str, draw: Callable[[], bytes]) -> HttpResponseBase:
+    """What `draw` gives, unless the browser has it."""
+    tag = f'"{etag}"'
+    response: HttpResponseBase | None = get_conditional_response(request._request, etag=tag)
+    if response is None:
+        response = HttpResponse(draw(), content_type="image/webp")
+    response["ETag"] = tag
+    response["Cache-Control"] = "private, no-cache"
+    return response
 
 
 class Original(View):
@@ -320,6 +342,7 @@ urlpatterns = [
     path("images/<int:pk>", OneImage.as_view()),
     path("images/<int:pk>/file", ImageFile.as_view()),
     path("images/<int:pk>/thumbnail", Thumbnail.as_view()),
+    path("images/<int:pk>/proposals/picture", ProposalsPicture.as_view()),
     path("annotations/<int:pk>/picture", AnnotationPicture.as_view()),
     path("images/<int:pk>/original", Original.as_view()),
     path("images/<int:pk>/values", Values.as_view()),

@@ -12,7 +12,7 @@ from annotations.records import Geometry, ImageRecord, RegionRecord
 
 SIDE = 320
 """Of a picture whose thumbnail is gone, pixels."""
-FAINT, CLEAR, STRONG = 0.25, 0.45, 0.6
+PROPOSED, FAINT, CLEAR, STRONG = 0.15, 0.25, 0.45, 0.6
 """How opaque regions are."""
 
 
@@ -27,7 +27,7 @@ def draw(
     """WebP of the thumbnail (grey where there is none) with the record's regions.
 
     colors: #rrggbb by category id. strong: ids of regions that stand out. opacity: of the others;
-    where that is more than faint, regions have an edge in their colour, so that neighbours differ.
+    unless that is faint, regions have an edge in their colour, so that neighbours differ.
     """
     if thumbnail is None:
         scale = SIDE / max(record.width, record.height)
@@ -44,7 +44,7 @@ def draw(
         pixels[mask] += (color - pixels[mask]) * (STRONG if stands_out else opacity)
         if stands_out:
             pixels[_edge(mask)] = 255
-        elif opacity > FAINT:
+        elif opacity != FAINT:
             pixels[_edge(mask)] = color
     out = io.BytesIO()
     Image.fromarray(pixels.round().astype(np.uint8)).save(out, "WEBP", quality=80)

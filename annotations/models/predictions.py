@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.db import models
 from django.db.models import Q
 
@@ -9,6 +11,11 @@ from annotations.models.projects import Category
 class PredictionQuerySet(models.QuerySet["Prediction"]):
     def visible_to(self, user) -> "PredictionQuerySet":
         return self.filter(image__project__memberships__user_id=user.pk or 0)
+
+    def newest(self) -> models.QuerySet["Prediction", Any]:
+        """The ids of the newest one of each model on each image."""
+        groups = self.order_by().values("image", "model")
+        return groups.annotate(newest=models.Max("pk")).values("newest")
 
 
 class Prediction(models.Model):

@@ -145,6 +145,8 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
         user, found, after=cursor(last), limit=CARDS, **filters
     )
     labels = "1" if request.GET.get("labels") == "1" else ""
+    if labels:
+        image_selectors.give_proposed(images)
     asked = {name: value for name, value in (filters | {"labels": labels}).items() if value}
     context: dict[str, Any] = {
         "images": images,

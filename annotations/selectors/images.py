@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import OuterRef, Subquery
 
 from annotations.access import at_least, find, may, require
-from annotations.models import Annotation, Image, Project, Region, User
+from annotations.models import Annotation, Image, Prediction, Project, Region, User
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.images import ImageQuerySet
 from annotations.models.projects import Role
@@ -128,6 +128,14 @@ def _give_seen(images: list[Image], user, sees_all: bool) -> None:
         seen[image].append(Seen(*values))
     for one in images:
         one.seen = seen[one.pk]  # type: ignore[attr-defined]  # as prefetched ones are
+
+
+def give_proposed(images: list[Image]) -> None:
+    """`proposed` of each: whether a model proposed something for it."""
+    rows = Prediction.objects.filter(image__in=images).values_list("image", flat=True)
+    found = set(rows.distinct().order_by()) if images else set()
+    for one in images:
+        one.proposed = one.pk in found  # type: ignore[attr-defined]
 
 
 def image_line(image: Image) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Small pictures of images and of what is labeled in them."""
 
+from collections.abc import Iterable
 from hashlib import sha256 as digest
+from typing import Any
 
 from django.core.cache import cache
 from django.core.files.storage import default_storage
 
 from annotations.imaging import overlay
-from annotations.models import Annotation, StoredFile
+from annotations.models import Annotation, Image, Prediction, Project, Proposal, StoredFile
 from annotations.records import Geometry, ImageRecord, RegionRecord
 
 KEPT_SECONDS = 86_400
@@ -25,9 +27,36 @@ def etag(annotation: Annotation, colors: dict[int, str]) -> str:
     return digest(text.encode()).hexdigest()
 
 
-def category_colors(annotation: Annotation) -> dict[int, str]:
+def category_colors(project: Project) -> dict[int, str]:
     """#rrggbb by the ids of the project's categories."""
-    return dict(annotation.project.categories.values_list("id", "color"))
+    return dict(project.categories.values_list("id", "color"))
+
+
+def newest_predictions(image: Image) -> list[int]:
+    """The ids of those whose proposals are shown, the newest of each model."""
+    return sorted(row["newest"] for row in Prediction.objects.filter(image=image).newest())
+
+
+def proposals_etag(image: Image, predictions: list[int], colors: dict[int, str]) -> str:
+    """Another one when models proposed something else, or the colour of a category changed."""
+    text = f"{image.uuid}-{predictions}-{sorted(colors.items())}"
+    return digest(text.encode()).hexdigest()
+
+
+def draw_proposals(image: Image, predictions: list[int], colors: dict[int, str]) -> bytes:
+    """WebP of the thumbnail (at most 320 pixels) with what these propose, more faintly.
+
+    The image has its file at hand.
+    """
+    key = f"picture-{proposals_etag(image, predictions, colors)}"
+    drawn: bytes | None = cache.get(key)
+    if drawn is None:
+        rows = Proposal.objects.filter(prediction__in=predictions).order_by("score", "-id")
+        columns = rows.values_list("category", "polygons", "counts")
+        record = _record(image, ((*row, order) for order, row in enumerate(columns.iterator())))
+        drawn = overlay.draw(record, _read(image.file), colors, opacity=overlay.PROPOSED)
+        cache.set(key, drawn, KEPT_SECONDS)
+    return drawn
 
 
 def draw_annotation(annotation: Annotation, colors: dict[int, str]) -> bytes:
@@ -38,20 +67,19 @@ def draw_annotation(annotation: Annotation, colors: dict[int, str]) -> bytes:
     key = f"picture-{etag(annotation, colors)}"
     drawn: bytes | None = cache.get(key)
     if drawn is None:
-        record = _record(annotation)
+        live = annotation.regions.filter(deleted_at=None).order_by("order", "id")
+        columns = live.values_list("category", "polygons", "counts", "order")
+        record = _record(annotation.image, columns.iterator())
         drawn = overlay.draw(record, _read(annotation.image.file), colors, opacity=overlay.CLEAR)
         cache.set(key, drawn, KEPT_SECONDS)
     return drawn
 
 
-def _record(annotation: Annotation) -> ImageRecord:
-    image = annotation.image
+def _record(image: Image, rows: Iterable[tuple[Any, Any, Any, int]]) -> ImageRecord:
     size = (image.height, image.width)
-    live = annotation.regions.filter(deleted_at=None).order_by("order", "id")
-    rows = live.values_list("category", "polygons", "counts", "order")
     regions = tuple(
-        RegionRecord(category, Geometry(size, rings, counts), order=order)
-        for category, rings, counts, order in rows.iterator()
+        RegionRecord(category or 0, Geometry(size, rings, counts), order=order)
+        for category, rings, counts, order in rows
     )
     return ImageRecord(image.name, image.width, image.height, regions=regions)
 

@@ -32,9 +32,8 @@ def bases_of(user, annotation: Annotation) -> list[Base]:
         for one in reviews_of(annotation)
         if one.revision != annotation.revision
     ]
-    newest = Prediction.objects.filter(image=annotation.image_id).order_by().values("model")
-    ids = newest.annotate(newest=Max("pk")).values("newest")
-    for prediction in Prediction.objects.filter(pk__in=ids):
+    newest = Prediction.objects.filter(image=annotation.image_id).newest()
+    for prediction in Prediction.objects.filter(pk__in=newest):
         found.append(Base(f"prediction-{prediction.pk}", f"Proposals of {prediction.model}"))
     for other in others(user, annotation):
         found.append(Base(f"annotation-{other.pk}", f"The work of {other.annotator.username}"))

@@ -191,8 +191,7 @@ def _dismissed(annotation: Annotation) -> list[int]:
 
 def newest_proposals(image: Image) -> list[dict[str, Any]]:
     """The proposals of the newest prediction of each model, the surest first."""
-    models = Prediction.objects.filter(image=image).order_by().values("model")
-    newest = models.annotate(newest=Max("pk")).values("newest")
+    newest = Prediction.objects.filter(image=image).newest()
     proposals = Proposal.objects.filter(prediction__in=newest).select_related("prediction")
     return [
         {

@@ -29,9 +29,11 @@ def _thumbnail(image: Image) -> str:
 
 
 def _picture(image: Any) -> str:
-    """Where its picture with labels is: those approved, else the newest ones; or its thumbnail."""
+    """Where its picture with labels is: those approved, else the newest ones, else what models
+    propose; or its thumbnail."""
     if not image.seen:
-        return _thumbnail(image)
+        proposed = f"/api/images/{image.pk}/proposals/picture"
+        return proposed if image.proposed else _thumbnail(image)
     shown = max(image.seen, key=lambda one: (one.status == Annotation.Status.APPROVED, one.id))
     return f"/api/annotations/{shown.id}/picture"
 

@@ -1,7 +1,6 @@
 import { computed } from "@preact/signals";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { Categories } from "./Categories";
-import { CommandPalette } from "./CommandPalette";
 import { Compare } from "./Compare";
 import { makeCommands, runKeys } from "./commands";
 import { type Shared, SharedContext, useEditor } from "./context";
@@ -14,6 +13,7 @@ import { bound } from "./keymap";
 import { inField, keysOf, leaveField } from "./keys";
 import { Minimap } from "./Minimap";
 import { Operations } from "./Operations";
+import { CategoryPalette, CommandPalette } from "./Palettes";
 import { Proposals } from "./Proposals";
 import { Regions } from "./Regions";
 import { ReviewPanel } from "./Review";
@@ -123,6 +123,8 @@ function Dialogs() {
       return <KeysDialog />;
     case "palette":
       return <CommandPalette />;
+    case "category":
+      return <CategoryPalette />;
     case "send-back":
       return <SendBackDialog />;
     case "skip":

@@ -1,8 +1,10 @@
+import { useEffect, useRef } from "preact/hooks";
 import * as actions from "./actions";
 import { useEditor } from "./context";
 import { Section } from "./controls";
 import { IconButton } from "./icons";
 import { hotkeyOf } from "./keys";
+import { CommandButton } from "./TopBar";
 
 export function Categories() {
   const editor = useEditor();
@@ -16,8 +18,15 @@ export function Categories() {
     ({ id, archived }) => !archived || counts.has(id),
   );
   const usable = editor.usableCategories.value;
+  const current = useRef<HTMLLIElement>(null);
+  useEffect(() => current.current?.scrollIntoView({ block: "nearest" }), [state.categoryId]);
   return (
-    <Section title="Categories" class="categories" count={categories.length}>
+    <Section
+      title="Categories"
+      class="categories"
+      count={categories.length}
+      tools={<CommandButton id="category.find" />}
+    >
       {categories.length === 0 && editor.workspace.value && (
         <p class="empty-note">
           This project has no categories yet.{" "}
@@ -33,6 +42,7 @@ export function Categories() {
           return (
             <li
               key={category.id}
+              ref={state.categoryId === category.id ? current : null}
               class={`item ${state.categoryId === category.id ? "current" : ""} ${hidden ? "dim" : ""}`}
             >
               <button

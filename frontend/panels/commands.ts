@@ -389,6 +389,17 @@ export function makeCommands(editor: Editor): readonly Command[] {
       },
     },
     {
+      id: "category.find",
+      title: "Find a category",
+      group: "Tools",
+      keys: ["/"],
+      icon: "search",
+      enabled: () => editor.usableCategories.value.length > 0,
+      run: () => {
+        editor.dialog.value = "category";
+      },
+    },
+    {
       id: "help.keys",
       title: "Keyboard shortcuts",
       group: "Help",

@@ -39,6 +39,7 @@ export type Dialog =
   | "conflict"
   | "keys"
   | "palette"
+  | "category"
   | "send-back"
   | "guidelines"
   | "skip"

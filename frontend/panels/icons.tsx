@@ -36,6 +36,7 @@ const DRAWINGS = {
   back: "M16 10H4.5M9 5l-5 5 5 5",
   check: "M4 10.5l4 4 8-9",
   close: "M5 5l10 10M15 5L5 15",
+  search: "M9 14.5a5.5 5.5 0 1 0 0-11 5.5 5.5 0 0 0 0 11zM13 13l4 4",
   plus: "M10 4v12M4 10h12",
   minus: "M4 10h12",
   fit: "M3.5 7.5v-4h4M12.5 3.5h4v4M16.5 12.5v4h-4M7.5 16.5h-4v-4",

@@ -56,6 +56,7 @@ ROUTES: list[tuple[str, str, Any, str | None]] = [
     ("post", "images/{image}/patches", {"writes": []}, None),
     ("get", "annotations/{annotation}", None, None),
     ("get", "annotations/{annotation}/picture", None, None),
+    ("get", "images/{image}/proposals/picture", None, None),
     ("post", "annotations/{annotation}/patches", {"writes": []}, None),
     ("get", "annotations/{annotation}/regions/{region}", None, None),
     ("put", "annotations/{annotation}/regions/{region}", "region", None),

@@ -61,3 +61,21 @@ def test_one_whose_thumbnail_is_gone_is_drawn_on_gray(labeled, teammate, client_
     default_storage.delete(labeled.image.file.thumbnail)
     shown = pixels(client_of(teammate).get(f"/api/annotations/{labeled.pk}/picture"))
     assert shown[0, 0, 0] > shown[0, 0, 1] + 50
+
+
+def test_proposals_lie_faintly_over_the_thumbnail(labeled, make_prediction, teammate, client_of):
+    image = labeled.image
+    left = make_prediction(image, proposals=1)
+    half = box_counts(image, 0, 0, image.width // 2, image.height)
+    left.proposals.update(counts=half)
+    client, url = client_of(teammate), f"/api/images/{image.pk}/proposals/picture"
+    first = client.get(url)
+    shown = pixels(first)
+    assert shown[60, 79, 0] > shown[60, 79, 1] + 50
+    faint = 100 + (np.array([255, 0, 0]) - 100) * overlay.PROPOSED
+    assert np.abs(shown[20:100, 20:60] - faint).max() < 10
+    assert np.abs(shown[20:100, 100:] - 100).max() < 10
+    known = {"If-None-Match": first["ETag"]}
+    assert client.get(url, headers=known).status_code == 304
+    make_prediction(image, proposals=0)  # the same model, which finds nothing any more
+    assert np.abs(pixels(client.get(url, headers=known)) - 100).max() < 10

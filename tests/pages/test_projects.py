@@ -114,8 +114,12 @@ def test_the_grid_filters(project, make_image, make_annotation, owner, teammate,
         assert cards(client.get(f"{address}?{query}").content.decode()) == number, query
 
 
-def test_the_grid_shows_labels(project, make_image, make_annotation, owner, teammate, browse):
-    new, seen = make_image(project), make_image(project)
+def test_the_grid_shows_labels(
+    project, make_image, make_annotation, make_prediction, owner, teammate, browse
+):
+    new, proposed, seen = (make_image(project) for _ in range(3))
+    make_prediction(proposed)
+    make_prediction(seen)
     approved = make_annotation(seen, teammate, "approved")
     make_annotation(seen, owner)
     client = browse(owner)
@@ -124,6 +128,7 @@ def test_the_grid_shows_labels(project, make_image, make_annotation, owner, team
     html = client.get(f"/projects/{project.pk}?labels=1").content.decode()
     assert f'src="/api/annotations/{approved.pk}/picture"' in html
     assert f'src="/api/images/{new.pk}/thumbnail"' in html
+    assert f'src="/api/images/{proposed.pk}/proposals/picture"' in html
 
 
 def test_the_grid_has_a_query_budget(project, make_image, owner, browse):

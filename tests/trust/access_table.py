@@ -170,6 +170,7 @@ API = [
     Row("GET", "/api/annotations/{annotation}", "annotator"),
     Row("GET", "/api/annotations/{theirs}", "annotator", but=COLLEAGUES),
     Row("GET", "/api/annotations/{annotation}/picture", "annotator"),
+    Row("GET", "/api/images/{image}/proposals/picture", "annotator"),
     Row("GET", "/api/annotations/{theirs}/picture", "annotator", but=COLLEAGUES),
     Row(
         "POST", "/api/annotations/{annotation}/patches", "annotator", 200,
