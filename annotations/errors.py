@@ -61,3 +61,16 @@ class Conflict(ServiceError):
 
     def __init__(self, code: str, detail: str, field: str = "", hint: str = "") -> None:
         super().__init__(409, code, detail, field, hint)
+
+
+class StorageAway(ServiceError):
+    """503: what was asked for needs a file, and the storage does not give or take it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            503,
+            "storage_unreachable",
+            "The file storage does not answer. Nothing was changed.",
+            hint="Try again in a minute, or tell whoever runs this server.",
+            headers={"Retry-After": "10"},
+        )

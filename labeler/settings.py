@@ -185,7 +185,7 @@ def _storage(url: str) -> dict[str, Any]:
     scheme = "http" if parse_qs(parts.query).get("tls") == ["0"] else "https"
     host = parts.hostname or ""
     return {
-        "BACKEND": "storages.backends.s3.S3Storage",
+        "BACKEND": "annotations.storage.ObjectStorage",
         "OPTIONS": {
             "bucket_name": parts.path.strip("/"),
             "access_key": unquote(parts.username or ""),

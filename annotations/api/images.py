@@ -133,7 +133,8 @@ class Images(UploadView):
         body = {"results": results, "jobs": JobSerializer(jobs, many=True).data}
         stored = any(result["image"] for result in results)
         if failed and not stored and not jobs:
-            return Response(failed.body | {"results": body["results"]}, status=failed.status)
+            said = failed.body | {"results": body["results"]}
+            return Response(said, status=failed.status, headers=failed.headers)
         return Response(body, status=201 if stored else 202)
 
 

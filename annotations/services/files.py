@@ -10,6 +10,7 @@ import contextlib
 import errno
 import hashlib
 import itertools
+import logging
 import os
 import shutil
 import tempfile
@@ -26,10 +27,12 @@ from django.core.files.storage import default_storage
 from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import QuerySet
 
-from annotations.errors import ServiceError
+from annotations.errors import ServiceError, StorageAway
 from annotations.formats.names import portable
 from annotations.imaging.pyramid import TILE
 from annotations.models import Job, ReleaseImage, StoredFile
+
+log = logging.getLogger(__name__)
 
 CHUNK = 2**20
 PUTS_AT_ONCE = 16
@@ -229,11 +232,16 @@ def job_upload(job: Job, folder: Path) -> Path:
 def collect(contents: QuerySet[StoredFile] | None = None) -> int:
     """Remove content (of `contents`, or any) that no image and no release uses.
 
-    Returns how many were removed.
+    Returns how many were removed. Where the storage does not answer they stay for `tidy`.
     """
     removed = 0
     contents = StoredFile.objects.all() if contents is None else contents
     for file in contents.filter(images=None, releases=None).iterator():
+        try:
+            default_storage.exists(file.thumbnail)
+        except StorageAway:
+            log.warning("The storage does not answer: unused files are removed later")
+            break
         with transaction.atomic():
             unused = StoredFile.objects.select_for_update(of=("self",)).filter(pk=file.pk)
             if not unused.exists() or file.images.exists():

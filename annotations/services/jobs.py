@@ -30,7 +30,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from annotations.errors import ServiceError
+from annotations.errors import ServiceError, StorageAway
 from annotations.models import Job, JobItem, JobShare, Project, Release
 from annotations.records import DatasetError
 from annotations.services import events
@@ -222,6 +222,9 @@ def _attempt(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
         claimed.cancelled()
     except Stopping:
         claimed.hand_back()
+    except StorageAway as error:
+        log.warning("The storage does not answer, which job %s needs", claimed.job.pk)
+        claimed.try_again(error.body)
     except ServiceError as error:
         claimed.fail(error.body)
     except DatasetError as error:
@@ -471,10 +474,10 @@ class JobRun:
             )
             transaction.on_commit(lambda: wake(self.job))
 
-    def try_again(self) -> None:
-        """Queue it again after an unexpected error, or fail it after the last attempt."""
+    def try_again(self, error: dict[str, Any] = BROKEN) -> None:
+        """Queue it again after what may pass, or fail it with `error` after the last attempt."""
         if self.job.attempts >= settings.JOB_MAX_ATTEMPTS:
-            self.fail(BROKEN)
+            self.fail(error)
             return
         self._mine.update(
             state=State.QUEUED,

@@ -7,11 +7,13 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 
 from annotations.models import Image, StoredFile
-from annotations.services import exports, imports, ingest, jobs
+from annotations.services import exports, files, imports, ingest, jobs
 from labeler.settings import _storage
 from tests.ingest import samples
+from tests.rows import rows
 
 
 @pytest.fixture
@@ -68,3 +70,81 @@ def test_a_failed_transaction_leaves_no_object(bucket, project, manager, monkeyp
         ingest.add_image(manager, project, samples.opened(samples.png(77)), "a.png")
     assert bucket() == before
     assert not StoredFile.objects.exists()
+
+
+class TestAStoreThatIsAway:
+    """It was stopped: each answer says so in plain words, and nothing is changed."""
+
+    @pytest.fixture
+    def stop(self, bucket, settings, monkeypatch) -> Callable[[], Callable[[], None]]:
+        """`start = stop()`"""
+
+        def stop() -> Callable[[], None]:
+            there = settings.STORAGES
+            gone = _storage("s3://key:secret@127.0.0.1:1/labels?tls=0")
+            settings.STORAGES = {**there, "default": gone}
+            return lambda: setattr(settings, "STORAGES", there)
+
+        return stop
+
+    @pytest.fixture
+    def image(self, bucket, project, manager) -> Image:
+        return ingest.add_image(manager, project, samples.opened(samples.png(3)), "a.png")
+
+    @pytest.mark.parametrize("what", ["file", "thumbnail", "original", "segment", "upload"])
+    def test_it_is_said(self, what, stop, image, project, manager, client_of):
+        client = client_of(manager)
+        address = f"/api/images/{image.pk}/{what}"
+        stop()
+        before = rows()
+        if what == "upload":
+            file = SimpleUploadedFile("b.png", samples.png(9))
+            reply = client.post(f"/api/projects/{project.pk}/images", {"files": file})
+        elif what == "segment":
+            reply = client.post(address, {"points": [{"x": 1, "y": 1, "positive": True}]}, "json")
+        else:
+            reply = client.get(address)
+        assert (reply.status_code, reply.json()["code"]) == (503, "storage_unreachable")
+        assert reply["Retry-After"]
+        assert rows() == before
+
+    def test_the_page_says_it_too(self, stop, project, manager, client_of):
+        stop()
+        client = client_of(manager)
+        file = SimpleUploadedFile("b.png", samples.png(9))
+        reply = client.post(f"/projects/{project.pk}/upload", {"files": file})
+        assert "The file storage does not answer." in reply.content.decode()
+
+    def test_the_files_of_a_deleted_image_go_later(
+        self, stop, bucket, image, project, manager, client_of
+    ):
+        start = stop()
+        assert client_of(manager).delete(f"/api/images/{image.pk}").status_code == 204
+        assert not Image.objects.exists()
+        start()
+        assert image.file.original in bucket()
+        files.tidy()
+        assert bucket() == set()
+        assert not StoredFile.objects.exists()
+
+    def test_a_job_waits_for_it_and_then_says_why_it_failed(
+        self, stop, image, project, manager, settings
+    ):
+        settings.JOB_MAX_ATTEMPTS = 2
+        job = exports.start_export(manager, project, format="coco", images=True)
+        start = stop()
+        jobs.run(job.pk, exports.run_export)
+        job.refresh_from_db()
+        assert job.state == "queued"
+        start()
+        jobs.run(job.pk, exports.run_export)
+        job.refresh_from_db()
+        assert job.state == "done"
+        job = exports.start_export(manager, project, format="coco", images=True)
+        stop()
+        for _ in range(2):
+            jobs.run(job.pk, exports.run_export)
+        job.refresh_from_db()
+        assert job.state == "failed"
+        assert job.error
+        assert job.error["code"] == "storage_unreachable"
