@@ -18,6 +18,8 @@ DEBUG = env.bool("DEBUG", default=False)
 DATA_DIR = Path(env.str("LABELER_DATA", default=str(BASE_DIR / "data"))).resolve()
 DATA_DIR.mkdir(parents=True, exist_ok=True)
 
+DEBUG_KEY = "only-for-debugging-on-this-machine"
+
 
 def _secret_key() -> str:
     """The secret from SECRET_KEY; `script/server` makes one per data folder. Never a default."""
@@ -25,11 +27,15 @@ def _secret_key() -> str:
     if not key and (saved := DATA_DIR / "secret_key").exists():
         key = saved.read_text().strip()
     if not key and DEBUG:
-        key = "only-for-debugging-on-this-machine"
+        key = DEBUG_KEY
     if len(key) < 32:
         raise ImproperlyConfigured(
             "SECRET_KEY is missing or shorter than 32 characters. Set it in the environment or in "
             ".env; script/server makes one by itself."
+        )
+    if not DEBUG and (key == DEBUG_KEY or len(set(key)) < 8):
+        raise ImproperlyConfigured(
+            "SECRET_KEY can be guessed. Set another one: openssl rand -hex 32"
         )
     return key
 

@@ -100,7 +100,7 @@ class RetryJob(View):
     @endpoint(replies=JobSerializer, errors={409: ErrorSerializer})
     def post(self, request: Request, pk: int) -> Response:
         """Queue a failed or cancelled job again; what was done stays done."""
-        jobs.retry(selectors.get_job(request.user, pk))
+        jobs.retry(request.user, selectors.get_job(request.user, pk))
         return Response(JobSerializer(selectors.get_job(request.user, pk)).data)
 
 

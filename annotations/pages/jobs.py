@@ -137,7 +137,7 @@ def cancel(request: HttpRequest, job_id: int) -> HttpResponse:
 def retry(request: HttpRequest, job_id: int) -> HttpResponse:
     found = selectors.get_job(person(request), job_id)
     try:
-        services.retry(found)
+        services.retry(person(request), found)
     except ServiceError as error:
         refused(request, error)
     return redirect("pages:job", job_id)

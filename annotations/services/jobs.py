@@ -30,14 +30,17 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from annotations.access import require
 from annotations.errors import ServiceError, StorageAway
 from annotations.models import Job, JobItem, JobShare, Project, Release
+from annotations.models.projects import Role
 from annotations.records import DatasetError
 from annotations.services import events
 
 log = logging.getLogger(__name__)
 
 State = Job.State
+SUSPECTS = Job.Kind.SUSPECTS
 KEEP_UPLOADS_SECONDS = 7 * 24 * 3600
 PROGRESS_EVERY_SECONDS = 0.5
 OTHERS_EVERY_SECONDS = 0.2
@@ -504,11 +507,13 @@ def cancel(job: Job) -> Job:
     return job
 
 
-def retry(job: Job) -> Job:
+def retry(user, job: Job) -> Job:
     """Queue an ended job again, keeping the items that were done.
 
-    A job that is done may be retried for its failed items. Raises ServiceError 409 for any other.
+    Whoever may ask for such a job may, not whoever once might. A job that is done may be retried
+    for its failed items. Raises ServiceError 409 for any other.
     """
+    require(user, job.project_id, Role.REVIEWER if job.kind == SUSPECTS else Role.MANAGER)
     again = Q(state__in=[State.FAILED, State.CANCELLED]) | Q(
         state=State.DONE, items__state=State.FAILED
     )

@@ -122,8 +122,17 @@ def test_the_settings_pass_the_deployment_checks(web_environment):
     assert done.returncode == 0, done.stderr
 
 
-def test_nothing_starts_without_a_secret(web_environment):
-    del web_environment["SECRET_KEY"]
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("", "SECRET_KEY is missing"),
+        ("short" * 6, "SECRET_KEY is missing or shorter"),
+        ("changeme" * 8, "SECRET_KEY can be guessed"),
+        ("only-for-debugging-on-this-machine", "SECRET_KEY can be guessed"),
+    ],
+)
+def test_nothing_starts_without_a_secret(web_environment, key, why):
+    web_environment["SECRET_KEY"] = key
     done = subprocess.run(
         [sys.executable, "manage.py", "check"],
         cwd=ROOT,
@@ -132,7 +141,7 @@ def test_nothing_starts_without_a_secret(web_environment):
         text=True,
     )
     assert done.returncode != 0
-    assert "SECRET_KEY is missing" in done.stderr
+    assert why in done.stderr
 
 
 def test_the_image_holds_all_that_the_services_run():

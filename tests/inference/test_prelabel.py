@@ -146,7 +146,7 @@ def test_a_retry_does_the_failed_images_only(project, manager, fake, store_image
     job = run(start_prelabel(manager, project, fake))
     first = Prediction.objects.get()
     FakeDetector.fails_on_width, FakeDetector.calls = None, []
-    job = run(jobs.retry(job))
+    job = run(jobs.retry(manager, job))
     assert FakeDetector.calls == [1]
     assert job.result == {"images": 2, "failed": 0, "proposals": 4}
     assert set(Prediction.objects.values_list("image", flat=True)) == {first.image_id, odd.pk}

@@ -71,7 +71,7 @@ def test_uploads_and_exports_without_a_job_go_after_a_week(project, manager, set
     jobs.tidy()
     assert left() == ["exports/used.zip", "uploads/young"]
     Job.objects.filter(pk=job.pk).update(state="failed")
-    again = jobs.retry(Job.objects.get(pk=job.pk))
+    again = jobs.retry(job.created_by, Job.objects.get(pk=job.pk))
     failed = jobs.run(again.pk, uploads.run_ingest)
     assert failed
     assert failed.error

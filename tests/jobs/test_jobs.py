@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotations.errors import ServiceError
-from annotations.models import Job
+from annotations.models import Job, Membership
 from annotations.services import jobs
 
 State = Job.State
@@ -257,8 +257,19 @@ def test_a_done_job_is_neither_cancelled_nor_retried(make_job):
     jobs.run(job.pk, lambda run: run.finish())
     assert jobs.cancel(job).state == State.DONE
     with pytest.raises(ServiceError) as refused:
-        jobs.retry(job)
+        jobs.retry(job.created_by, job)
     assert refused.value.status == 409
+
+
+def test_whoever_may_not_ask_for_it_any_more_cannot_retry_it(make_job, project, client_of):
+    job = make_job()
+    Job.objects.filter(pk=job.pk).update(state=State.FAILED)
+    mine = Membership.objects.filter(project=project, user=job.created_by)
+    client = client_of(job.created_by)
+    mine.update(role="reviewer")
+    assert client.post(f"/api/jobs/{job.pk}/retry").status_code == 403
+    mine.update(role="manager")
+    assert client.post(f"/api/jobs/{job.pk}/retry").status_code == 200
 
 
 def test_retry_keeps_what_was_done(make_job, project, make_image):
@@ -277,7 +288,7 @@ def test_retry_keeps_what_was_done(make_job, project, make_image):
     jobs.run(job.pk, handler)
     assert seen == [image.pk for image in images]
     assert [item.state for item in job.items.all()] == ["done", "failed", "done"]
-    jobs.retry(job)
+    jobs.retry(job.created_by, job)
     jobs.run(job.pk, handler)
     assert seen[3:] == [images[1].pk]
     assert {item.state for item in job.items.all()} == {"done"}

@@ -108,6 +108,18 @@ def test_the_log_tells_what_happened_to_owners_alone(
     assert refused(list_entries, User.objects.get(username="outsider"), project)[0] == 404
 
 
+def test_the_log_of_a_project_tells_nothing_of_the_installation(project, owner, teammate) -> None:
+    """Anybody may make a project and add staff to it, who did much elsewhere and before."""
+    staff = User.objects.create(username="staff", is_staff=True)
+    people.create_token(staff)
+    people.add_member(owner, project, username="staff", role="annotator")
+    people.switch_off(staff, teammate)
+    people.create_token(staff, scope="read")
+    said = [entry.what for entry in list_entries(owner, project)]
+    assert said[0].endswith("… (read)")
+    assert said[1:] == ["Added staff as annotator"]
+
+
 def test_the_log_is_only_added_to(project, owner) -> None:
     people.create_token(owner)
     entry = AuditEntry.objects.get()
