@@ -80,6 +80,7 @@ class UploadSerializer(serializers.Serializer):
 
 
 class UploadedSerializer(serializers.Serializer):
+    file = serializers.IntegerField(help_text="Which of the request's files it is of, from 0.")
     name = serializers.CharField()
     image = ImageSerializer(allow_null=True)
     error = ErrorSerializer(allow_null=True)
@@ -122,14 +123,16 @@ class Images(UploadView):
             sampling=sampling,
             allow_partial=allow_partial,
         )
-        for name, took in outcomes:
+        for number, (name, took) in enumerate(outcomes):
             if isinstance(took, ServiceError):
                 failed = failed or took
-                results.append({"name": name, "image": None, "error": _error(took.body)})
+                found = [{"name": name, "image": None, "error": _error(took.body)}]
             elif isinstance(took, Job):
                 jobs.append(took)
+                found = []
             else:
-                results += _file_results(took)
+                found = _file_results(took)
+            results += [{"file": number, **one} for one in found]
         body = {"results": results, "jobs": JobSerializer(jobs, many=True).data}
         stored = any(result["image"] for result in results)
         if failed and not stored and not jobs:

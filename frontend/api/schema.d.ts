@@ -3706,6 +3706,8 @@ export interface components {
             jobs: components["schemas"]["Job"][];
         };
         Uploaded: {
+            /** @description Which of the request's files it is of, from 0. */
+            file: number;
             name: string;
             image: components["schemas"]["Image"] | null;
             error: components["schemas"]["Error"] | null;

@@ -1,10 +1,14 @@
-/** The upload page: files and folders by drop or choice, three at a time, each with its progress. */
+/**
+ * The upload page: files and folders by drop or choice, each with its progress.
+ *
+ * They are sent in the order of their names, one request after the other with several files in each:
+ * images are given out and shown in the order in which they came.
+ */
 
+import { batchSize, inOrder, outcomes } from "./batches";
 import { type FoundFile, filesOfDrop, looksLikeImage } from "./files";
 
-const AT_ONCE = 3;
 const TRIES = 4;
-const SHOWN_ERRORS = 5;
 const FINAL: readonly State[] = ["done", "queued", "known"];
 
 type State =
@@ -28,29 +32,8 @@ const WORDS: Record<State, string> = {
   cancelled: "cancelled",
 };
 
-interface Refusal {
-  readonly code?: string;
-  readonly detail?: string;
-  readonly hint?: string;
-}
-
-/** The API's answer: an error, or what became of the file or of each image of the zip. */
-interface Body extends Refusal {
-  readonly results?: readonly { readonly error: Refusal | null }[];
-  readonly jobs?: readonly unknown[];
-}
-
-/** What the server said about one request. */
-interface Reply {
-  readonly status: number;
-  readonly body: unknown;
-  /** Seconds, where the server asks to wait. */
-  readonly retryAfter: number;
-}
-
 class Upload {
   state: State = "waiting";
-  request: XMLHttpRequest | null = null;
   /** Bytes that left this machine. */
   sent = 0;
   /** Images that came of it: more than one from a zip. */
@@ -120,28 +103,59 @@ export function setUpUploads(form: HTMLElement): void {
   };
   const uploads: Upload[] = [];
   let skipped = 0;
-  let running = 0;
+  let request: XMLHttpRequest | null = null;
+  let running = false;
+  let cancelled = false;
 
   const busy = () => uploads.some((u) => ["waiting", "sending", "checking"].includes(u.state));
 
   function add(found: readonly FoundFile[], left: number): void {
     skipped += left;
-    for (const { file, path } of found) uploads.push(new Upload(file, path, list));
+    for (const { file, path } of inOrder(found)) uploads.push(new Upload(file, path, list));
     card.hidden = false;
-    next();
+    void run();
   }
 
-  function next(): void {
-    while (running < AT_ONCE) {
-      const upload = uploads.find((u) => u.state === "waiting");
-      if (!upload) break;
-      running += 1;
-      void send(upload, url, options(), refresh).finally(() => {
-        running -= 1;
-        next();
-      });
-    }
+  /** Sends what waits, until nothing does. */
+  async function run(): Promise<void> {
     refresh();
+    if (running) return;
+    running = true;
+    cancelled = false;
+    for (;;) {
+      const waiting = uploads.filter(({ state }) => state === "waiting");
+      if (waiting.length === 0) break;
+      await send(waiting.slice(0, batchSize(waiting.map(({ file }) => file.size))));
+    }
+    running = false;
+    refresh();
+  }
+
+  /** Sends these in a request; waits and tries again while the server is busy. All end in a state. */
+  async function send(batch: readonly Upload[]): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      for (const upload of batch) upload.show("sending");
+      request = new XMLHttpRequest();
+      const reply = await post(request, batch, url, options(), refresh);
+      request = null;
+      if (reply === null) {
+        for (const upload of batch) upload.show("cancelled");
+      } else if ([0, 429, 502, 503].includes(reply.status) && attempt < TRIES) {
+        for (const upload of batch) upload.show("sending", "The server is busy; trying again.");
+        const seconds = reply.retryAfter || 2 ** attempt;
+        await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+        if (!cancelled) continue;
+        for (const upload of batch) upload.show("cancelled");
+      } else {
+        outcomes(reply, batch.length).forEach(({ state, detail, images }, number) => {
+          const upload = batch[number] as Upload;
+          upload.images = images;
+          upload.show(state, detail);
+        });
+      }
+      refresh();
+      return;
+    }
   }
 
   let drawn = 0;
@@ -204,8 +218,9 @@ export function setUpUploads(form: HTMLElement): void {
   cancel.addEventListener("click", () => {
     for (const upload of uploads) {
       if (upload.state === "waiting") upload.show("cancelled");
-      upload.request?.abort();
     }
+    cancelled = true;
+    request?.abort();
     refresh();
   });
   retry.addEventListener("click", () => {
@@ -215,70 +230,49 @@ export function setUpUploads(form: HTMLElement): void {
         upload.show("waiting");
       }
     }
-    next();
+    void run();
   });
   window.addEventListener("beforeunload", (event) => {
     if (busy()) event.preventDefault();
   });
 }
 
-/** Sends one file; waits and tries again while the server is busy. Ends in a final state. */
-async function send(
-  upload: Upload,
-  url: string,
-  options: Record<string, string>,
-  refresh: () => void,
-): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
-    upload.show("sending");
-    const reply = await post(upload, url, options, refresh);
-    if (reply === null) {
-      upload.show("cancelled");
-    } else if ([0, 429, 502, 503].includes(reply.status) && attempt < TRIES) {
-      upload.show("sending", "The server is busy; trying again.");
-      const seconds = reply.retryAfter || 2 ** attempt;
-      await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
-      continue;
-    } else {
-      const { state, detail, images } = outcome(reply);
-      upload.images = images;
-      upload.show(state, detail);
-    }
-    refresh();
-    return;
-  }
+/** What the server said about a request, and how long it asks to wait, in seconds. */
+interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+  readonly retryAfter: number;
 }
 
-/** One request with one file in it. Null: a person cancelled it. Status 0: it never arrived. */
+/** One request with all of the batch. Null: a person cancelled it. Status 0: it never arrived. */
 function post(
-  upload: Upload,
+  request: XMLHttpRequest,
+  batch: readonly Upload[],
   url: string,
   options: Record<string, string>,
   refresh: () => void,
-): Promise<Reply | null> {
+): Promise<Answer | null> {
   return new Promise((resolve) => {
-    const request = new XMLHttpRequest();
     const body = new FormData();
-    body.append("files", upload.file, upload.path);
+    for (const { file, path } of batch) body.append("files", file, path);
     for (const [name, value] of Object.entries(options)) body.append(name, value);
-    upload.request = request;
     request.upload.onprogress = (event) => {
-      upload.sent = Math.min(event.loaded, upload.file.size);
-      upload.show(upload.sent >= upload.file.size ? "checking" : "sending");
+      let left = event.loaded;
+      for (const upload of batch) {
+        upload.sent = Math.max(0, Math.min(left, upload.file.size));
+        left -= upload.file.size;
+        upload.show(left >= 0 ? "checking" : "sending");
+      }
       refresh();
     };
-    const end = (reply: Reply | null) => {
-      upload.request = null;
-      resolve(reply);
-    };
     request.onload = () =>
-      end({
+      resolve({
         status: request.status,
         body: parsed(request.responseText),
         retryAfter: Number(request.getResponseHeader("Retry-After")) || 0,
       });
-    request.onerror = () => end({ status: 0, body: null, retryAfter: 0 });
-    request.onabort = () => end(null);
+    request.onerror = () => resolve({ status: 0, body: null, retryAfter: 0 });
+    request.onabort = () => resolve(null);
     request.open("POST", url);
     request.setRequestHeader("X-CSRFToken", cookie("csrftoken"));
     request.setRequestHeader("Accept", "application/json");
@@ -297,36 +291,4 @@ function parsed(text: string): unknown {
 function cookie(name: string): string {
   const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
   return decodeURIComponent(found?.slice(name.length + 1) ?? "");
-}
-
-/** What became of the one file in the request, in words. */
-function outcome(reply: Reply): { state: State; detail: string; images: number } {
-  const refused = (detail: string) => ({ state: "failed" as State, detail, images: 0 });
-  if (reply.status === 0) return refused("The server could not be reached. Retry when it can.");
-  if (reply.status === 401)
-    return refused("You are logged out. Log in in another tab, then retry.");
-  const body = reply.body as Body | null;
-  if (reply.status >= 400) {
-    if (body?.code === "duplicate") return { state: "known", detail: body.detail ?? "", images: 0 };
-    return refused(body?.detail ? words(body) : `The server answered ${reply.status}. Retry.`);
-  }
-  if (body?.jobs?.length) {
-    return {
-      state: "queued",
-      detail: "A worker reads it; see Jobs for how far it is.",
-      images: 0,
-    };
-  }
-  const results = body?.results ?? [];
-  const errors = results.flatMap((result) => (result.error ? [result.error] : []));
-  const bad = errors.filter((error) => error.code !== "duplicate");
-  const notes = [];
-  if (results.length > 1) notes.push(`${results.length - errors.length} images added.`);
-  if (errors.length > bad.length) notes.push(`${errors.length - bad.length} were already there.`);
-  if (bad.length) notes.push(`${bad.length} refused:`, ...bad.slice(0, SHOWN_ERRORS).map(words));
-  return { state: "done", detail: notes.join(" "), images: results.length - errors.length };
-}
-
-function words(refusal: Refusal): string {
-  return `${refusal.detail ?? ""} ${refusal.hint ?? ""}`.trim();
 }

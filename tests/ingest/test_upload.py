@@ -152,7 +152,8 @@ def test_each_file_of_a_request_stands_alone(upload, manager):
     results = response.json()["results"]
     assert [bool(r["image"]) for r in results] == [True, False, True]
     assert results[1]["error"]["code"] == "not_an_image"
-    assert Image.objects.count() == 2
+    assert [r["file"] for r in results] == [0, 1, 2]
+    assert list(Image.objects.order_by("pk").values_list("name", flat=True)) == ["a.png", "c.png"]
 
 
 def test_unknown_fields_and_no_file_are_refused(upload, manager, client_of, project, state):
