@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "preact/hooks";
 import * as actions from "./actions";
 import { useEditor, useKey } from "./context";
 import { Section, Slider } from "./controls";
@@ -15,10 +16,19 @@ export function Proposals() {
   const editor = useEditor();
   const doc = editor.document.value;
   const state = editor.viewState.value;
+  const active = editor.activeProposal.value;
+  const current = useRef<HTMLLIElement>(null);
+  useEffect(() => current.current?.scrollIntoView({ block: "nearest" }), [active]);
   if (!doc || doc.proposals.length === 0 || !editor.editable.value) return null;
   const shown = actions.proposalsShown(editor);
+  if (!doc.proposals.some(({ id }) => doc.proposalState(id) === "open")) {
+    return (
+      <Section title="Proposals" class="proposals" count={0}>
+        <p class="empty-note">All of them are decided.</p>
+      </Section>
+    );
+  }
   const categories = new Map(editor.categories.value.map((one) => [one.id, one]));
-  const active = editor.activeProposal.value;
   return (
     <Section
       title="Proposals"
@@ -69,13 +79,17 @@ export function Proposals() {
           Dismiss all
         </button>
       </div>
-      {shown.length === 0 && <p class="empty-note">No proposal is left to decide on.</p>}
+      {shown.length === 0 && <p class="empty-note">Those that are left score less.</p>}
       <ul class="rows">
         {shown.slice(0, LIMIT).map((one) => {
           const category = categories.get(one.categoryId ?? 0);
           const name = `${category?.name ?? "Object"} ${Math.round(one.score * 100)} %`;
           return (
-            <li key={one.id} class={`item ${one.id === active ? "current" : ""}`}>
+            <li
+              key={one.id}
+              ref={one.id === active ? current : null}
+              class={`item ${one.id === active ? "current" : ""}`}
+            >
               <button
                 type="button"
                 class="item-main"

@@ -1,4 +1,4 @@
-import { useRef, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { missing } from "../core/attributes";
 import type { Region } from "../core/types";
 import * as actions from "./actions";
@@ -25,6 +25,12 @@ export function Regions() {
   const shown = regions.slice(first, first + Math.ceil(height / ROW) + 2 * MARGIN_ROWS);
   const selected = new Set(state.selection);
   const last = useRef<string | null>(null);
+  // What was selected in the picture is looked for in the list, and the other way round.
+  const sought = state.selection[0];
+  useEffect(() => {
+    const at = regions.findIndex(({ uuid }) => uuid === sought);
+    if (list.current && at >= 0) showRow(list.current, at);
+  }, [sought]);
 
   const choose = (region: Region, event: MouseEvent) => {
     if (event.shiftKey && last.current) {
@@ -80,6 +86,12 @@ export function Regions() {
       </div>
     </Section>
   );
+}
+
+/** Scrolls no more than needed: a row that is there stays where it is. */
+function showRow(list: HTMLElement, at: number): void {
+  const least = (at + 1) * ROW - list.clientHeight;
+  list.scrollTop = Math.max(least, Math.min(list.scrollTop, at * ROW));
 }
 
 interface RowProps {
