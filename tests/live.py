@@ -156,10 +156,10 @@ def picture(width: int = 320, height: int = 240, seed: int = 0) -> bytes:
 class LiveApp:
     """Web process and workers. `environment` adds to, or overrides, the default settings."""
 
-    def __init__(self, **environment: str) -> None:
+    def __init__(self, *, data: Path | None = None, **environment: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.data = Path(tempfile.mkdtemp(prefix="labeler-live-"))
+        self.data = data or Path(tempfile.mkdtemp(prefix="labeler-live-"))
         inherited = {name: value for name, value in os.environ.items() if name not in SETTINGS}
         self.environment = inherited | {
             "LABELER_DATA": str(self.data),

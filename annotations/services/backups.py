@@ -57,6 +57,7 @@ def backup(target: Path, progress: Progress = lambda done, total: None) -> Done:
     try:
         done = _write(aside, progress)
         aside.rename(target)
+        files.sync(target.parent)
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
@@ -94,6 +95,8 @@ def _write(folder: Path, progress: Progress) -> Done:
         sums.write(f"{hashlib.sha256(text.encode()).hexdigest()}  {ABOUT}\n")
     for name in (SUMS, ABOUT):
         files.sync(folder / name)
+    for path in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
+        files.sync(path)
     return Done(kept, total)
 
 
@@ -122,7 +125,8 @@ def restore(
                 sha256, _ = files.receive(file, copy, NO_LIMIT, name)
             if sha256 != sums[f"{MEDIA}/{name}"]:
                 raise BackupError(f"{MEDIA}/{name} changed while it was read.")
-            placed.put(name, copy)
+            placed.put(name, copy, synced=True)
+        placed.settle()
     _load(source / DATABASE)
     for name in before - wanted:
         default_storage.delete(name)

@@ -247,7 +247,7 @@ def run_export(run: jobs.JobRun) -> None:
         }
         with files.placing() as placed:
             run.hold()
-            placed.put(result["file"], folder / "export.zip")
+            placed.put(result["file"], folder / "export.zip", synced=True)
             run.finish(result, f"{report.images} images, {report.regions} regions")
 
 

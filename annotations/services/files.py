@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 2**20
 PUTS_AT_ONCE = 16
+FEW = 4
 MAX_NAME = 1024
 LEFTOVER_SECONDS = 24 * 3600
 
@@ -107,9 +108,36 @@ def receive(
 
 
 def sync(path: Path) -> None:
-    """Returns when the file's bytes are on disk."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+    """Returns when the file's bytes, or the names in the folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_lasting: set[Path] = set()
+"""Folders whose own names are on disk, as this process knows."""
+
+
+def settle(files: Iterable[Path], top: Path, synced: Container[Path] = ()) -> None:
+    """Returns when the bytes and the names of files below `top` would outlive a loss of power.
+
+    The bytes of those in `synced` are on disk.
+    """
+    files = list(files)
+    leaves = {file.parent for file in files}
+    made = {one for leaf in leaves for one in (leaf, *leaf.parents) if one.is_relative_to(top)}
+    made -= _lasting
+    todo = [file for file in files if file not in synced]
+    todo += leaves | {folder.parent for folder in made}
+    if len(todo) > FEW:  # at once: the disk writes them together
+        with ThreadPoolExecutor(PUTS_AT_ONCE) as workers:
+            list(workers.map(sync, todo))
+    else:
+        for path in todo:
+            sync(path)
+    _lasting.update(made)
 
 
 class Placed:
@@ -117,9 +145,14 @@ class Placed:
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self._files: list[Path] = []
+        self._synced: set[Path] = set()
 
-    def put(self, name: str, source: Path) -> None:
-        """Move the file `source` (complete, on disk) into the storage, whole or not at all."""
+    def put(self, name: str, source: Path, *, synced: bool = False) -> None:
+        """Move the file `source` into the storage, whole or not at all.
+
+        It outlives a loss of power from `settle` on. `synced`: its bytes are on disk already.
+        """
         self.names.append(name)
         try:
             target = Path(default_storage.path(name))
@@ -131,6 +164,7 @@ class Placed:
             try:
                 source.replace(target)
             except FileNotFoundError:
+                _lasting.clear()
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
         except OSError as error:
@@ -138,8 +172,11 @@ class Placed:
                 raise
             aside = target.with_name(f".{target.name}.part")
             shutil.copyfile(source, aside)
-            sync(aside)
             aside.replace(target)
+            synced = False
+        self._files.append(target)
+        if synced:
+            self._synced.add(target)
 
     def put_all(self, name: str, folder: Path) -> None:
         """Move all files below `folder` into the storage's folder `name`, several at a time."""
@@ -151,6 +188,11 @@ class Placed:
                 )
             )
 
+    def settle(self) -> None:
+        """What was put is on disk from here on, with its names and those of its folders."""
+        if self._files:
+            settle(self._files, Path(default_storage.path("")), self._synced)
+
     def remove(self) -> None:
         """Remove again what was put."""
         while self.names:
@@ -159,18 +201,30 @@ class Placed:
 
 @contextlib.contextmanager
 def placing() -> Iterator[Placed]:
-    """A transaction with files: when it fails, what was put is removed, then the rows roll back."""
+    """A transaction with files, which are on disk before its rows can be.
+
+    When it fails, what was put is removed, then the rows roll back.
+    """
     placed = Placed()
     try:
         with space(), transaction.atomic():
             try:
                 yield placed
+                placed.settle()
             except BaseException:
                 placed.remove()
                 raise
     except BaseException:
         placed.remove()  # what is left of it when COMMIT itself failed
         raise
+
+
+def store(name: str, content: bytes) -> None:
+    """Store bytes, whole or not at all, in place of those that are there."""
+    with scratch() as folder, placing() as placed:
+        path = folder / "content"
+        path.write_bytes(content)
+        placed.put(name, path)
 
 
 def image_name(folder: str, sha256: str, extension: str) -> str:

@@ -71,7 +71,7 @@ def start_import(
             return _from_upload(user, project, path, params, folder, ended=record)
         upload = f"uploads/{uuid.uuid4().hex}"
         with files.placing() as placed:
-            placed.put(upload, path)
+            placed.put(upload, path, synced=True)
             return jobs.enqueue(
                 project=project,
                 kind=Job.Kind.IMPORT,

@@ -428,7 +428,7 @@ def _stored_files(
             placed.put_all(files.tile_folder(file.sha256), item.decoded.tiles)
         if file.original not in originals and not file.reference:
             originals.add(file.original)
-            placed.put(file.original, item.path)
+            placed.put(file.original, item.path, synced=not item.decoded.original)
         found[item.sha256] = file
     return found
 
@@ -489,7 +489,7 @@ def delete_image(user, image: Image) -> None:
 def enqueue(project: Project, user, path: Path, name: str, params: dict[str, Any]) -> Job:
     upload = f"uploads/{uuid.uuid4().hex}"
     with files.placing() as placed:
-        placed.put(upload, path)
+        placed.put(upload, path, synced=True)
         return jobs.enqueue(
             project=project,
             kind=Job.Kind.INGEST,

@@ -127,7 +127,6 @@ def make_release(
             lock(project)
             release = Release.objects.filter(project=project, sha256=made.sha256).first()
             if release is None:
-                files.sync(path)
                 place = f"releases/{uuid.uuid4()}.jsonl.gz"
                 placed.put(place, path)
                 release = Release.objects.create(

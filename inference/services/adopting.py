@@ -51,6 +51,7 @@ def adopt(user, project: Project, upload: UploadedFile, name: str) -> ModelVersi
         target = settings.MODELS_DIR / weights.TRAINED / f"{uuid.uuid4()}{ending}"
         target.parent.mkdir(parents=True, exist_ok=True)
         aside.rename(target)
+        files.settle([target], settings.MODELS_DIR, {target})
         fields["config"]["stamp"] = weights.stamp(target)
         try:
             with transaction.atomic():

@@ -2,9 +2,9 @@
 
 import logging
 
-from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+from annotations.services import files
 from inference.engines.base import BrowserDecoder
 from inference.models import ModelVersion
 
@@ -34,4 +34,4 @@ def keep(model: ModelVersion, engine: object) -> None:
     except Exception:  # whatever an exporter of another torch throws
         log.exception("The decoder of %s could not be exported", model.name)
         return
-    default_storage.save(storage_name(model), ContentFile(content))
+    files.store(storage_name(model), content)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db.models import Q, Sum
 from django.utils import timezone
@@ -24,6 +23,7 @@ from django.utils import timezone
 from annotations.access import find
 from annotations.errors import NotFound
 from annotations.models import Annotation, Image
+from annotations.services import files
 from inference.engines.base import Embedding, PromptSegmenter
 from inference.models import ModelVersion, StoredEmbedding
 from inference.selectors import get_model
@@ -99,10 +99,7 @@ def write(image: Image, model: ModelVersion, embedding: Embedding) -> None:
     """Store it, whole or not at all, in place of one that is there; then keep to the budget."""
     signed = Embedding(embedding.arrays, embedding.size, signature(image, model))
     content = pack(signed)
-    name = storage_name(image, model)
-    if default_storage.exists(name):
-        default_storage.delete(name)
-    default_storage.save(name, ContentFile(content))
+    files.store(storage_name(image, model), content)
     StoredEmbedding.objects.update_or_create(
         image=image.file.sha256,
         model=model.sha256,

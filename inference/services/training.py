@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.files import File
 from django.core.files.storage import default_storage
 from django.db import transaction
 from django.utils.text import slugify
@@ -347,13 +346,13 @@ def _keep_checkpoint(run: JobRun, folder: Path) -> None:
     with files.scratch() as aside:  # an archive must not hold itself
         # Weights do not get smaller, so nothing is compressed.
         packed = Path(shutil.make_archive(str(aside / "kept"), "tar", folder))
-        with packed.open("rb") as file:
-            name = default_storage.save(name, File(file))
-    before = run.job.params.get("upload")
-    run.job.params["upload"] = name
-    with transaction.atomic():
-        run.hold()
-        Job.objects.filter(pk=run.job.pk).update(params=run.job.params)
+        files.sync(packed)
+        before = run.job.params.get("upload")
+        run.job.params["upload"] = name
+        with files.placing() as placed:
+            placed.put(name, packed, synced=True)
+            run.hold()
+            Job.objects.filter(pk=run.job.pk).update(params=run.job.params)
     if before:
         default_storage.delete(before)
 
@@ -395,6 +394,7 @@ def _conclude(run: JobRun, training: TrainingRun, data: Data, file: Path) -> Non
     target = settings.MODELS_DIR / weights.TRAINED / f"{uuid.uuid4()}.safetensors"
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(file, target)
+    files.settle([target], settings.MODELS_DIR)
     try:
         with transaction.atomic():
             run.hold()

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from annotations.errors import ServiceError
-from annotations.services.files import space
+from annotations.services.files import settle, space
 from inference.models import ModelVersion
 
 State = ModelVersion.State
@@ -157,6 +157,7 @@ def fetch(name: str, *, file: Path | None = None, sha256: str = "", watch: Watch
             "It was changed, cut off, or is something else. Nothing was installed.",
         )
     aside.replace(target)
+    settle([target], settings.MODELS_DIR)
     return register(target, name, found)
 
 

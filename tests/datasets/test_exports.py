@@ -291,8 +291,8 @@ def test_no_partial_file_is_ever_readable(ask, manager, client_of, settings, mon
     pk = ask(manager, images=True).json()["id"]
     put = Placed.put
 
-    def put_and_die(self: Placed, name: str, source: Any) -> None:
-        put(self, name, source)
+    def put_and_die(self: Placed, name: str, source: Any, **options: bool) -> None:
+        put(self, name, source, **options)
         raise Death
 
     steps = ((coco_format, "write", die), (exports, "pack", die), (Placed, "put", put_and_die))

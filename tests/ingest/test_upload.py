@@ -282,26 +282,34 @@ def test_a_commit_that_fails_leaves_no_file(manager, project, state, monkeypatch
     assert state() == before
 
 
-def test_the_bytes_are_on_the_disk_before_the_row(upload, manager, monkeypatch):
-    """Each file of a request is synced before anything of it is moved into the storage."""
-    order: list[str] = []
-    fsync, put = os.fsync, files.Placed.put
+def test_files_and_their_names_are_on_the_disk_before_the_row(upload, manager, monkeypatch):
+    """Of each file that a row names: the bytes, and the folders in which a name is new."""
+    synced: set[Path] = set()
+    seen: set[str] = set()
+    early: list[Path] = []
+    fsync, commit = os.fsync, BaseDatabaseWrapper.savepoint_commit
 
-    def synced(descriptor: int) -> None:
-        order.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+    def on_disk(descriptor: int) -> None:
+        synced.add(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
         fsync(descriptor)
 
-    def moved(self: files.Placed, name: str, source: Path) -> None:
-        order.append("moved")
-        put(self, name, source)
+    def committed(self: BaseDatabaseWrapper, savepoint: str) -> None:
+        for file in StoredFile.objects.exclude(sha256__in=seen):
+            seen.add(file.sha256)
+            for name in (file.original, file.thumbnail):
+                path = Path(default_storage.path(name))
+                early.extend({path, *path.parents[:3]} - synced)
+        commit(self, savepoint)
 
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(files.Placed, "put", moved)
+    monkeypatch.setattr(os, "fsync", on_disk)
+    monkeypatch.setattr(BaseDatabaseWrapper, "savepoint_commit", committed)
     for names in (["0.png"], ["1.png", "2.png"]):
-        order.clear()
         sent = {name: samples.png(seed=int(name[0])) for name in names}
         assert upload(manager, sent).status_code == 201
-        assert order[: order.index("moved")] == ["original"] * len(names)
+    assert len(seen) == 3
+    # Originals are synced under the names that they have in the spool, while they are decoded.
+    assert {path.parent.parent.name for path in early} == {"originals"}
+    assert len(early) == 3 == sum(path.name == "original" for path in synced)
 
 
 def test_a_full_disk_answers_507_and_leaves_nothing(upload, manager, state, monkeypatch):
@@ -318,10 +326,10 @@ def test_a_full_disk_answers_507_and_leaves_nothing(upload, manager, state, monk
     monkeypatch.undo()
     put = files.Placed.put
 
-    def fail_at_the_original(self, name, source):
+    def fail_at_the_original(self, name, source, **options):
         if name.startswith("originals/"):
             raise full
-        put(self, name, source)
+        put(self, name, source, **options)
 
     monkeypatch.setattr(files.Placed, "put", fail_at_the_original)
     response = upload(manager, {"a.png": samples.png()})

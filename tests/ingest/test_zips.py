@@ -151,11 +151,11 @@ def test_a_full_disk_half_way_leaves_nothing(upload, manager, state, monkeypatch
     before = state()
     put, puts = ingest.files.Placed.put, []
 
-    def fail_at_the_fourth(self, name, source):
+    def fail_at_the_fourth(self, name, source, **options):
         puts.append(name)
         if len(puts) == 4:
             raise OSError(28, "No space left on device")
-        put(self, name, source)
+        put(self, name, source, **options)
 
     monkeypatch.setattr(ingest.files.Placed, "put", fail_at_the_fourth)
     response = upload(manager, {"set.zip": samples.zipped(GOOD)})
