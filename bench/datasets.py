@@ -14,6 +14,7 @@ import gc
 import json
 import os
 import resource
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -212,7 +213,7 @@ def setup_django() -> None:
 def run(command: list[str], folder: Path, database: str) -> Figures:
     environment = os.environ | {
         "LABELER_DATA": str(folder / "data"), "DEBUG": "0", "READ_DOTENV": "0",
-        "SECRET_KEY": "b" * 50, "ALLOWED_HOSTS": "localhost", "DATABASE_URL": database,
+        "SECRET_KEY": secrets.token_hex(32), "ALLOWED_HOSTS": "localhost", "DATABASE_URL": database,
     }  # fmt: skip
     if not database:
         del environment["DATABASE_URL"]

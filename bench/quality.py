@@ -7,6 +7,7 @@ of its database connection). The limit is 300 ms.
 
 import argparse
 import os
+import secrets
 import sys
 import time
 from datetime import timedelta
@@ -168,7 +169,7 @@ def main() -> int:
         os.environ |= {
             "DATABASE_URL": server.url_of(MIGRATED),
             "DEBUG": "0",
-            "SECRET_KEY": "x" * 50,
+            "SECRET_KEY": secrets.token_hex(32),
             "READ_DOTENV": "0",
             "ALLOWED_HOSTS": "localhost",
             "DJANGO_SETTINGS_MODULE": "labeler.settings",

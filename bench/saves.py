@@ -11,6 +11,7 @@ import cProfile
 import json
 import os
 import pstats
+import secrets
 import sys
 import tempfile
 import time
@@ -45,7 +46,12 @@ def database(postgres: bool) -> Iterator[dict[str, str]]:
     from tests import servers, templates
 
     with tempfile.TemporaryDirectory() as data, contextlib.ExitStack() as stack:
-        settings = {"LABELER_DATA": data, "SECRET_KEY": "x" * 50, "READ_DOTENV": "0", "DEBUG": "0"}
+        settings = {
+            "LABELER_DATA": data,
+            "SECRET_KEY": secrets.token_hex(32),
+            "READ_DOTENV": "0",
+            "DEBUG": "0",
+        }
         if postgres:
             server = servers.Postgres()
             server.start()

@@ -2,14 +2,25 @@
 
 import contextlib
 import gc
+import logging.config
 import os
 import signal
+from typing import Any
 
 from billiard import active_children
 from celery import Celery
-from celery.signals import worker_init, worker_process_init, worker_shutting_down
+from celery.signals import (
+    before_task_publish,
+    setup_logging,
+    task_prerun,
+    worker_init,
+    worker_process_init,
+    worker_shutting_down,
+)
+from django.conf import settings
 
 from labeler import broker
+from labeler.logging import request_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labeler.settings")
 broker.use()
@@ -17,6 +28,22 @@ broker.use()
 app = Celery("labeler")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def _log_as_the_settings_say(**_: object) -> None:
+    """Celery itself would set another level."""
+    logging.config.dictConfig(settings.LOGGING)
+
+
+@before_task_publish.connect
+def _name_the_request(headers: dict[str, Any], **_: object) -> None:
+    headers["request_id"] = request_id.get()
+
+
+@task_prerun.connect
+def _log_under_its_name(task: Any, **_: object) -> None:
+    request_id.set(getattr(task.request, "request_id", "-"))
 
 
 @worker_shutting_down.connect

@@ -1,7 +1,8 @@
 """Logs that can be followed: every request has an id; LOG_FORMAT=json makes each line an object.
 
 The id comes in the header X-Request-ID (from a proxy, where well formed) or is made here; it goes
-out in the same header and stands in every line that is logged meanwhile.
+out in the same header and stands in every line that is logged meanwhile, also by the worker that
+does what the request asked for (see labeler/celery.py).
 """
 
 import contextvars
@@ -18,7 +19,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponse
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 _log = logging.getLogger("labeler.requests")
 _STANDARD = {*vars(logging.makeLogRecord({})), "message", "asctime", "request", "request_id"}
 
@@ -31,11 +32,11 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        _id.set(request_id)  # until the thread's next request: Django logs after this returned
+        own = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        request_id.set(own)  # until the thread's next request: Django logs after this returned
         begun = time.perf_counter()
         response = self.get_response(request)
-        response["X-Request-ID"] = request_id
+        response["X-Request-ID"] = own
         _log.info(
             "%s %s %s",
             request.method,
@@ -56,7 +57,7 @@ class RequestIdFilter(logging.Filter):
     """Puts the id of the thread's request, `-` where there was none, into each record."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = _id.get()
+        record.request_id = request_id.get()
         return True
 
 

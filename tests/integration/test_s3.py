@@ -1,6 +1,7 @@
 """Files in an S3-compatible store, over HTTP, with an object store that checks signatures."""
 
 import io
+import json
 import subprocess
 import sys
 import zipfile
@@ -11,14 +12,14 @@ from botocore.exceptions import ClientError
 from PIL import Image
 
 from tests.live import ROOT, LiveApp, picture
-from tests.servers import ObjectStore
+from tests.servers import ObjectStore, wait_until
 
 BUCKET = "labels"
 
 
 @pytest.fixture(scope="module")
 def app(object_store: ObjectStore) -> Iterator[LiveApp]:
-    app = LiveApp(STORAGE_URL=object_store.storage_url(BUCKET))
+    app = LiveApp(STORAGE_URL=object_store.storage_url(BUCKET), LOG_FORMAT="json")
     try:
         for _ in range(2):  # it is there already the second time
             make_bucket = [sys.executable, "deploy/make_bucket.py"]
@@ -67,6 +68,13 @@ def test_deleting_an_image_deletes_its_files(app, object_store):
     assert object_store.names(BUCKET) == before
 
 
+def done_for(app: LiveApp, request_id: str) -> str:
+    """What the worker's log, an object a line, says was done for a request."""
+    lines = app.log("worker-io").splitlines()
+    said = [json.loads(line) for line in lines if line.startswith("{")]
+    return "\n".join(one["message"] for one in said if one["request_id"] == request_id)
+
+
 def test_an_export_of_a_worker_is_downloaded_from_the_store(app, object_store):
     app.start_worker("io")
     owner = app.api("owner")
@@ -79,8 +87,10 @@ def test_an_export_of_a_worker_is_downloaded_from_the_store(app, object_store):
     work = owner.annotation(image["id"])
     owner.post(f"annotations/{work['id']}/submit", {"revision": work["revision"]})
     body = {"format": "coco", "status": "all", "images": True}
-    job = owner.wait_for_job(owner.post(f"projects/{project}/exports", body)["id"])
+    name = {"X-Request-ID": "who-asked-for-it"}
+    job = owner.wait_for_job(owner.post(f"projects/{project}/exports", body, headers=name)["id"])
     assert job["state"] == "done", job
+    wait_until(lambda: "run_export" in done_for(app, name["X-Request-ID"]), "the worker's log", 20)
     reply = owner.call("GET", f"jobs/{job['id']}/download").content
     with zipfile.ZipFile(io.BytesIO(reply)) as archive:
         assert archive.read("images/four.png") == data

@@ -5,6 +5,7 @@ import functools
 import io
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -219,7 +220,7 @@ def served(tmp_path_factory) -> Iterator[tuple[subprocess.Popen[str], int, dict[
     environment = {name: value for name, value in os.environ.items() if name not in unset}
     environment |= {
         "LABELER_DATA": str(data),
-        "SECRET_KEY": "x" * 50,
+        "SECRET_KEY": secrets.token_hex(32),
         "READ_DOTENV": "0",
         "PORT": str(port),
         "JOB_LEASE_SECONDS": "2",

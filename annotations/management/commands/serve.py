@@ -240,7 +240,6 @@ class Command(BaseCommand):
         for queue in QUEUES:
             words = ["worker", "--queues", queue, "--pool", "solo", "--hostname", f"{queue}@%h"]
             words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-            words += ["--loglevel", "INFO"]
             main, wanted = partial(_work, words), partial(_has_work, queue)
             self.children.append(Child(f"worker-{queue}", main, wanted))
         self.children.append(Child("sweeper", partial(upkeep.forever, threading.Event())))
