@@ -139,7 +139,7 @@ def next_to_learn(project: Project, count: int) -> QuerySet[Image]:
 
 
 def example_picture(training: TrainingRun, image: int, *, truth: bool) -> bytes:
-    """WebP of a held-out image (its id in exports) of the examples, with its regions or those that
+    """JPEG of a held-out image (its id in exports) of the examples, with its regions or those that
     the new model found. NotFound."""
     example = next((one for one in training.examples if one["image"] == image), None)
     release = training.release

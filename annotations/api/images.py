@@ -183,7 +183,7 @@ class AnyType(BaseContentNegotiation):
 
 
 BINARY = OpenApiTypes.BINARY
-_DRAWN = {(200, "image/webp"): BINARY, (304, "image/webp"): None}
+_DRAWN = {(200, "image/jpeg"): BINARY, (304, "image/jpeg"): None}
 _PICTURE = {(200, "image/*"): BINARY, (304, "image/*"): None}
 
 
@@ -218,7 +218,7 @@ class AnnotationPicture(View):
 
     @endpoint(replies=_DRAWN)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
-        """WebP of at most 320 pixels; 304 while neither regions nor colours changed."""
+        """JPEG of at most 320 pixels; 304 while neither regions nor colours changed."""
         rows = Annotation.objects.select_related("image__file", "project")
         annotation = find(rows, request.user, pk=pk)
         colors = pictures.category_colors(annotation.project)
@@ -233,7 +233,7 @@ class ProposalsPicture(View):
 
     @endpoint(replies=_DRAWN)
     def get(self, request: Request, pk: int) -> HttpResponseBase:
-        """WebP of at most 320 pixels; 304 while neither proposals nor colours changed."""
+        """JPEG of at most 320 pixels; 304 while neither proposals nor colours changed."""
         image = find(Image.objects.select_related("file", "project"), request.user, pk=pk)
         colors = pictures.category_colors(image.project)
         newest = pictures.newest_predictions(image)
@@ -246,7 +246,7 @@ def _drawn(request: Request, etag: str, draw: Callable[[], bytes]) -> HttpRespon
     tag = f'"{etag}"'
     response: HttpResponseBase | None = get_conditional_response(request._request, etag=tag)
     if response is None:
-        response = HttpResponse(draw(), content_type="image/webp")
+        response = HttpResponse(draw(), content_type="image/jpeg")
     response["ETag"] = tag
     response["Cache-Control"] = "private, no-cache"
     return response

@@ -177,12 +177,12 @@ class ReleasePicture(View):
 
     content_negotiation_class = AnyType
 
-    @endpoint(query=AgainstQuery, replies={(200, "image/webp"): BINARY})
+    @endpoint(query=AgainstQuery, replies={(200, "image/jpeg"): BINARY})
     def get(self, request: Request, pk: int, image: int) -> HttpResponse:
-        """WebP of at most 320 pixels; regions that differ from the other release stand out."""
+        """JPEG of at most 320 pixels; regions that differ from the other release stand out."""
         other, release = selectors.get_pair(request.user, pk, self.query["against"])
         data = selectors.picture(release, other, image)
-        response = HttpResponse(data, content_type="image/webp")
+        response = HttpResponse(data, content_type="image/jpeg")
         response["Cache-Control"] = "private, max-age=86400"
         return response
 

@@ -44,7 +44,7 @@ def proposals_etag(image: Image, predictions: list[int], colors: dict[int, str])
 
 
 def draw_proposals(image: Image, predictions: list[int], colors: dict[int, str]) -> bytes:
-    """WebP of the thumbnail (at most 320 pixels) with what these propose, more faintly.
+    """JPEG of the thumbnail (at most 320 pixels) with what these propose, more faintly.
 
     The image has its file at hand.
     """
@@ -60,7 +60,7 @@ def draw_proposals(image: Image, predictions: list[int], colors: dict[int, str])
 
 
 def draw_annotation(annotation: Annotation, colors: dict[int, str]) -> bytes:
-    """WebP of the thumbnail (at most 320 pixels) with the annotation's regions.
+    """JPEG of the thumbnail (at most 320 pixels) with the annotation's regions.
 
     The annotation has its image and its file at hand.
     """

@@ -192,7 +192,7 @@ def changes(
 
 
 def picture(release: Release, other: Release, image: int) -> bytes:
-    """A small WebP of an image (its id in exports) with its regions in this release.
+    """A small JPEG of an image (its id in exports) with its regions in this release.
 
     Those that differ from the other release stand out. An image that is not in this one has none.
     """

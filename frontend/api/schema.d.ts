@@ -165,7 +165,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description WebP of at most 320 pixels; 304 while neither regions nor colours changed. */
+        /** @description JPEG of at most 320 pixels; 304 while neither regions nor colours changed. */
         get: operations["annotation_picture_get"];
         put?: never;
         post?: never;
@@ -491,7 +491,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description WebP of at most 320 pixels; 304 while neither proposals nor colours changed. */
+        /** @description JPEG of at most 320 pixels; 304 while neither proposals nor colours changed. */
         get: operations["proposals_picture_get"];
         put?: never;
         post?: never;
@@ -1616,7 +1616,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** @description WebP of at most 320 pixels; regions that differ from the other release stand out. */
+        /** @description JPEG of at most 320 pixels; regions that differ from the other release stand out. */
         get: operations["release_picture_get"];
         put?: never;
         post?: never;
@@ -4579,7 +4579,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/webp": string;
+                    "image/jpeg": string;
                 };
             };
             /** @description No response body */
@@ -6107,7 +6107,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/webp": string;
+                    "image/jpeg": string;
                 };
             };
             /** @description No response body */
@@ -11365,7 +11365,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/webp": string;
+                    "image/jpeg": string;
                 };
             };
             400: {
@@ -12167,7 +12167,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "image/webp": string;
+                    "image/jpeg": string;
                 };
             };
             400: {

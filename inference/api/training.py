@@ -117,12 +117,12 @@ class Picture(View):
 
     content_negotiation_class = AnyType
 
-    @endpoint(query=PictureQuery, replies={(200, "image/webp"): BINARY})
+    @endpoint(query=PictureQuery, replies={(200, "image/jpeg"): BINARY})
     def get(self, request: Request, pk: int, image: int) -> HttpResponse:
         """`image`: its id in exports, as in `examples`."""
         training = get_training(request.user, pk)
         content = example_picture(training, image, truth=self.query["of"] == "truth")
-        response = HttpResponse(content, content_type="image/webp")
+        response = HttpResponse(content, content_type="image/jpeg")
         response["Cache-Control"] = "private, max-age=86400"
         return response
 

@@ -77,7 +77,7 @@ def _shown(image: Image, kept: dict[str, Any], categories: dict[int, Category]) 
         drawn = overlay.draw(record, file.read(), colors, range(1, len(regions) + 1))
     return {
         "image": image,
-        "picture": "data:image/webp;base64," + base64.b64encode(drawn).decode(),
+        "picture": "data:image/jpeg;base64," + base64.b64encode(drawn).decode(),
         "counts": sorted(numbers.items(), key=lambda pair: (-pair[1], pair[0])),
         "error": kept["error"],
     }

@@ -29,7 +29,7 @@ def labeled(image, make_annotation, teammate):
 
 
 def pixels(response) -> np.ndarray:
-    assert (response.status_code, response["Content-Type"]) == (200, "image/webp")
+    assert (response.status_code, response["Content-Type"]) == (200, "image/jpeg")
     return np.asarray(Picture.open(io.BytesIO(response.content)).convert("RGB"), dtype=int)
 
 

@@ -101,7 +101,7 @@ def test_the_page_tries_a_model_and_shows_what_it_would_propose(
     assert f'hx-get="{again}"' in reply.content.decode()
     run(job)
     shown = browse(manager).get(again).content.decode()
-    assert shown.count("data:image/webp;base64,") == 4
+    assert shown.count("data:image/jpeg;base64,") == 4
     assert shown.count("1 car") == 4
     assert "hx-get" not in shown
     assert browse(stranger).get(again).status_code == 404

@@ -303,7 +303,7 @@ def test_a_picture_shows_what_changed(make, imported, manager, client_of):
     def picture(release: Release, other: Release, image: int) -> np.ndarray:
         reply = client.get(f"/api/releases/{release.pk}/images/{image}/picture?against={other.pk}")
         assert reply.status_code == 200, reply.content
-        assert reply["Content-Type"] == "image/webp"
+        assert reply["Content-Type"] == "image/jpeg"
         return np.asarray(Picture.open(io.BytesIO(reply.content)).convert("RGB"), dtype=int)
 
     before, after = picture(older, newer, 11), picture(newer, older, 11)
