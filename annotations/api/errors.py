@@ -20,6 +20,8 @@ from rest_framework.response import Response
 from annotations.errors import Forbidden, NotFound, ServiceError
 
 log = logging.getLogger(__name__)
+FULL = ("disk is full", "No space left on device")
+"""In the words of SQLite, and of PostgreSQL."""
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
@@ -72,6 +74,12 @@ def as_service_error(error: Exception) -> ServiceError | None:
             return ServiceError(400, "invalid", "The request was refused.")
         case UnicodeEncodeError() | DataError():
             return ServiceError(400, "invalid", "A value cannot be stored.")
+        case OperationalError() if any(words in str(error) for words in FULL):
+            log.error("The database's disk is full: %s", error)
+            return ServiceError(
+                507, "no_space", "The server's disk is full. Nothing was changed.",
+                hint="Tell whoever runs this server, and try again once there is room.",
+            )  # fmt: skip
         case OperationalError():
             log.warning("The database did not answer: %s", error)
             return ServiceError(

@@ -29,7 +29,7 @@ def alive(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
-    """200 when database, storage and broker answer, else 503; `{name: "ok" or "unreachable"}`."""
+    """200 when all that work needs is there, else 503; `{name: "ok" or "unreachable"}`."""
     found = _readiness.look()
     return JsonResponse(found, status=200 if set(found.values()) == {"ok"} else 503)
 

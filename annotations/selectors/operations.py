@@ -1,13 +1,19 @@
 """What whoever runs an installation wants to know: queues, waiting times, models, reachability."""
 
+import errno
+import functools
 import os
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from celery import current_app
+from django.apps import apps
+from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Count, Min, Q, Sum
 from django.utils import timezone
 
@@ -16,6 +22,8 @@ from annotations.models import Job, JobShare, Prediction
 RECENT = timedelta(minutes=5)
 NEWEST = 5000
 BROKER_SECONDS = 2
+LEAST_FREE_BYTES = 64 * 2**20
+_OURS = ("annotations", "inference")
 
 
 def queues() -> dict[str, dict[str, float]]:
@@ -71,6 +79,33 @@ def check_database() -> None:
         cursor.execute("SELECT 1")
 
 
+def check_migrations() -> None:
+    """Raises where the tables are older than this code; once they are not, they stay so."""
+    if not _missing():
+        return
+    applied = MigrationRecorder.Migration.objects.filter(app__in=_OURS).values_list("app", "name")
+    _missing().difference_update(applied)
+    if _missing():
+        raise RuntimeError(f"Not migrated: {sorted(_missing())}")
+
+
+@functools.cache
+def _missing() -> set[tuple[str, str]]:
+    """The migrations of this code of which nobody has seen yet that they were applied."""
+    folders = {label: apps.get_app_config(label).path for label in _OURS}
+    return {
+        (label, path.stem)
+        for label, folder in folders.items()
+        for path in Path(folder, "migrations").glob("[0-9]*.py")
+    }
+
+
+def check_space() -> None:
+    """Raises where the disk of the data folder is all but full: nothing is taken then."""
+    if shutil.disk_usage(settings.DATA_DIR).free < LEAST_FREE_BYTES:
+        raise OSError(errno.ENOSPC, "The disk of the data folder is full.")
+
+
 def check_storage() -> None:
     """Raises where files cannot be reached or, in a folder, not be written."""
     try:
@@ -90,4 +125,10 @@ def check_broker() -> None:
         broker.ensure_connection(max_retries=1, interval_start=0, timeout=BROKER_SECONDS)
 
 
-CHECKS = {"database": check_database, "storage": check_storage, "broker": check_broker}
+CHECKS = {
+    "database": check_database,
+    "migrations": check_migrations,
+    "storage": check_storage,
+    "space": check_space,
+    "broker": check_broker,
+}

@@ -4,13 +4,17 @@ import json
 import logging.config
 import os
 import re
+import shutil
 import threading
+import uuid
 from datetime import timedelta
 
 import pytest
 import requests
 from celery import Celery
 from django.core.exceptions import ImproperlyConfigured
+from django.db import OperationalError, connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone
 from knox.models import AuthToken
 from prometheus_client.parser import text_string_to_metric_families
@@ -20,8 +24,10 @@ from annotations.pages import health
 from annotations.selectors import operations
 from annotations.services import jobs
 from labeler.logging import configuration
+from tests.conftest import box_counts
 from tests.live import LiveApp
 from tests.pages.conftest import browse
+from tests.rows import rows
 from tests.servers import wait_until
 
 __all__ = ["browse"]
@@ -39,9 +45,10 @@ class TestHealth:
     def test_ready(self, client, db):
         reply = client.get("/readyz")
         assert reply.status_code == 200
-        assert reply.json() == {"database": "ok", "storage": "ok", "broker": "ok"}
+        names = ("database", "migrations", "storage", "space", "broker")
+        assert reply.json() == dict.fromkeys(names, "ok")
 
-    @pytest.mark.parametrize("name", ["database", "storage", "broker"])
+    @pytest.mark.parametrize("name", list(operations.CHECKS))
     def test_what_does_not_answer_is_named_and_nothing_else_told(
         self, name, client, db, monkeypatch
     ):
@@ -54,6 +61,31 @@ class TestHealth:
         assert reply.json()[name] == "unreachable"
         assert "secret" not in reply.content.decode()
         assert client.get("/healthz").status_code == 200
+
+    def test_tables_older_than_the_code_are_not_ready(self, client, db):
+        """A new process waits for the migration; an old one beside newer tables works on."""
+        operations._missing.cache_clear()
+        newest = MigrationRecorder.Migration.objects.filter(app="annotations").latest("pk")
+        newest.delete()
+        reply = client.get("/readyz")
+        assert (reply.status_code, reply.json()["migrations"]) == (503, "unreachable")
+        MigrationRecorder.Migration.objects.create(app="annotations", name=newest.name)
+        MigrationRecorder.Migration.objects.create(app="annotations", name="9999_newer")
+        assert client.get("/readyz").status_code == 200
+
+    def test_a_full_disk_is_not_ready(self, client, db, monkeypatch):
+        usage = shutil.disk_usage("/")
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=2**20))
+        reply = client.get("/readyz")
+        assert (reply.status_code, reply.json()["space"]) == (503, "unreachable")
+
+    def test_a_database_that_is_away_is_not_ready(self, client, db, monkeypatch):
+        def away(*args: object) -> None:
+            raise OperationalError("connection refused")
+
+        monkeypatch.setattr(connection, "cursor", away)
+        reply = client.get("/readyz")
+        assert (reply.status_code, reply.json()["database"]) == (503, "unreachable")
 
     def test_a_folder_that_cannot_be_written_is_not_ready(self, client, db, settings, monkeypatch):
         monkeypatch.setattr(os, "access", lambda path, mode: False)
@@ -254,3 +286,31 @@ def test_tokens_are_stored_as_hashes(owner):
     stored = " ".join(str(value) for value in AuthToken.objects.values().get(pk=token.pk).values())
     assert secret not in stored
     assert secret[len(token.token_key) :] not in stored
+
+
+@pytest.mark.sqlite
+def test_a_save_that_meets_a_full_disk_says_so(image, teammate, make_annotation, client_of):
+    """The editor tries again, as it does with every status from 500 on."""
+    annotation = make_annotation(image, teammate)
+    mask = {"size": [image.height, image.width], "counts": box_counts(image, 0, 0, 2, 2)}
+    write = {
+        "op": "upsert",
+        "based_on": 0,
+        "mask": mask,
+        "category": image.project.categories.first().pk,
+    }
+    new = {**write, "region": str(uuid.uuid4()), "key": str(uuid.uuid4())}
+    # Larger than what is free in the pages that there are.
+    new["attributes"] = {str(n): "x" * 400 for n in range(40)}
+    address = f"/api/annotations/{annotation.pk}/patches"
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA max_page_count = 1")  # as large as it is, and no larger
+    before = rows()
+    try:
+        reply = client_of(teammate).post(address, {"writes": [new]}, "json")
+        assert (reply.status_code, reply.json()["code"]) == (507, "no_space"), reply.json()
+        assert rows() == before
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA max_page_count = 4294967294")
+    assert client_of(teammate).post(address, {"writes": [new]}, "json").status_code == 200
