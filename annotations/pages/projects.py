@@ -139,6 +139,7 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
         "status": _one_of(request.GET.get("status", ""), Image.Status.values),
         "search": request.GET.get("search", "").replace("\x00", "")[:200],
         "annotator": request.GET.get("annotator", "").replace("\x00", "")[:150],
+        "category": cursor(request.GET.get("category")) or None,
     }
     last = request.GET.get("after", "")
     images, after = image_selectors.list_images(
@@ -159,6 +160,8 @@ def project(request: HttpRequest, project_id: int) -> HttpResponse:
         return render(request, f"annotations/{part}", context)
     context |= project_context(request, project_id, "pages:project", project=found)
     context["filters"] = filters
+    if context["counts"][Image.Status.NEW] < context["total"]:
+        context["categories"] = previews.category_names(user, found)
     if context["can_review"]:
         context["annotators"] = previews.annotators(user, found)
     context["batches"] = previews.batch_names(user, found) if context["can_manage"] else []

@@ -4,7 +4,7 @@ from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 
 from annotations.access import require
-from annotations.models import Annotation, Batch, Image, Project, Region, User
+from annotations.models import Annotation, Batch, Category, Image, Project, Region, User
 from annotations.models.annotations import AnnotationQuerySet
 from annotations.models.projects import ProjectQuerySet, Role
 from annotations.prepared import Prepared
@@ -43,6 +43,19 @@ def batch_names(user, project: Project) -> list[str]:
     """The names of the project's batches, in their order."""
     require(user, project, Role.ANNOTATOR)
     return [name for (name,) in _BATCH_NAMES(project.pk)]
+
+
+_CATEGORY_NAMES = Prepared(
+    lambda project: (
+        Category.objects.filter(project=project).order_by("order", "pk").values_list("pk", "name")
+    )
+)
+
+
+def category_names(user, project: Project) -> list[tuple[int, str]]:
+    """Ids and names of the project's categories, archived ones too, in their order."""
+    require(user, project, Role.ANNOTATOR)
+    return [(pk, name) for pk, name in _CATEGORY_NAMES(project.pk)]
 
 
 _WORKING = Prepared(

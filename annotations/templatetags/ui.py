@@ -77,13 +77,16 @@ def job_badge(state: str) -> str:
 
 
 @register.simple_tag
-def options(values: Iterable[str], chosen: str) -> SafeString:
-    """Of a select. There may be hundreds, for which a loop in a template takes long."""
+def options(values: Iterable[str | tuple[int, str]], chosen: str | int | None) -> SafeString:
+    """Of a select: texts, or ids and their texts.
+
+    There may be hundreds, for which a loop in a template takes long.
+    """
     rows = []
-    for value in values:
-        text = escape(value)
+    for one in values:
+        value, text = one if isinstance(one, tuple) else (one, one)
         selected = " selected" if value == chosen else ""
-        rows.append(f'<option value="{text}"{selected}>{text}</option>')
+        rows.append(f'<option value="{escape(value)}"{selected}>{escape(text)}</option>')
     return mark_safe("".join(rows))  # noqa: S308 - each value is escaped
 
 

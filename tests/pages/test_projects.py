@@ -96,7 +96,8 @@ def test_the_grid_pages_by_cursor(project, make_image, owner, browse, monkeypatc
 def test_the_grid_filters(project, make_image, make_annotation, owner, teammate, browse):
     street = make_image(project, name="Street 1.jpg", status="submitted")
     make_image(project, name="field.jpg")
-    make_annotation(street, teammate, status="submitted")
+    annotation = make_annotation(street, teammate, status="submitted", regions=1)
+    labeled = annotation.regions.get().category_id
     client, address = browse(owner), f"/projects/{project.pk}"
     for query, number in [
         ("", 2),
@@ -108,6 +109,10 @@ def test_the_grid_filters(project, make_image, make_annotation, owner, teammate,
         ("search=%00", 2),
         ("annotator=teammate", 1),
         ("annotator=owner", 0),
+        (f"category={labeled}", 1),
+        (f"category={labeled}&status=new", 0),
+        ("category=abc", 2),
+        ("category=99999999999999999999999", 2),
         ("after=abc", 2),
         ("after=99999999999999999999999", 2),
     ]:
