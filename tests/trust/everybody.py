@@ -114,7 +114,8 @@ def everybody() -> dict[str, User]:
     return people
 
 
-def one_of_everything(people: dict[str, User], project: Project) -> dict[str, Any]:
+def one_of_everything(people: dict[str, User], project: Project, mark: str = "") -> dict[str, Any]:
+    """Their ids by name. `mark` is in each name that there is once."""
     project.name = "Street"
     project.save()
     image = new_stored_image(project)
@@ -122,7 +123,7 @@ def one_of_everything(people: dict[str, User], project: Project) -> dict[str, An
     image.file.save()
     default_storage.save(f"{tile_folder(image.file.sha256)}/0/0_0.jpg", ContentFile(b"tile"))
     owner, annotator = people["owner"], people["annotator"]
-    colleague = User.objects.create(username="colleague")
+    colleague = User.objects.create(username=f"colleague{mark}")
     membership = Membership.objects.create(project=project, user=colleague, role="annotator")
     annotation = new_annotation(image, annotator, regions=1)
     submitted = new_annotation(new_image(project), annotator, status="submitted", regions=1)
@@ -142,11 +143,13 @@ def one_of_everything(people: dict[str, User], project: Project) -> dict[str, An
     before, release = (
         releases.make_release(project, Rule(status), owner) for status in ("all", "submitted")
     )
-    learned = ModelVersion.objects.create(name="learned", engine="sam", sha256="c" * 64)
-    settings.MODELS_DIR.mkdir(parents=True)
+    learned = ModelVersion.objects.create(
+        name=f"learned{mark}", engine="sam", sha256=(mark or "c")[0] * 64
+    )
+    settings.MODELS_DIR.mkdir(parents=True, exist_ok=True)
     (settings.MODELS_DIR / "trained.safetensors").write_bytes(b"weights")
     trained = ModelVersion.objects.create(
-        name="trained", engine="forest", project=project, weights="trained.safetensors"
+        name=f"trained{mark}", engine="forest", project=project, weights="trained.safetensors"
     )
     training = TrainingRun.objects.create(
         project=project,
@@ -189,10 +192,10 @@ def one_of_everything(people: dict[str, User], project: Project) -> dict[str, An
         "notification": notification.pk,
         "webhook": webhook.pk,
         "team": team.pk,
-        "open_team": Team.objects.create(name="Everybody").pk,
+        "open_team": Team.objects.create(name=f"Everybody{mark}").pk,
         "team_member": TeamMember.objects.create(team=team, user=colleague).pk,
         "project_team": ProjectTeam.objects.create(team=team, project=project, role="annotator").pk,
-        "person": User.objects.create(username="elsewhere").pk,
+        "person": User.objects.create(username=f"elsewhere{mark}").pk,
         "delivery": delivery.pk,
         "suspicion": suspicion.pk,
         "joint": joint.pk,
