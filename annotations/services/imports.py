@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
 from annotations.access import require
 from annotations.errors import ServiceError
@@ -53,6 +54,7 @@ def start_import(
     check_request(project, format, kind)
     name = files.clean_name(name or getattr(file, "full_name", "") or getattr(file, "name", ""))
     params = {"format": format, "kind": kind, "name": name}
+    started_at = timezone.now()
     with files.scratch() as folder:
         path = folder / "upload"
         _, size = files.receive(file, path, settings.MAX_UPLOAD_BYTES, name)
@@ -66,6 +68,7 @@ def start_import(
                     params=params,
                     result=totals.as_dict(),
                     message=totals.summary(),
+                    started_at=started_at,
                 )
 
             return _from_upload(user, project, path, params, folder, ended=record)

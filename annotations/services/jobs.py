@@ -19,7 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
@@ -135,9 +135,9 @@ def record(
     params: dict[str, Any],
     result: dict[str, Any],
     message: str,
+    started_at: datetime,
 ) -> Job:
     """A job that was done while somebody waited for it, so that it is listed with the others."""
-    now = timezone.now()
     return Job.objects.create(
         project=project,
         kind=kind,
@@ -147,8 +147,8 @@ def record(
         state=State.DONE,
         result=result,
         message=message,
-        started_at=now,
-        ended_at=now,
+        started_at=started_at,
+        ended_at=timezone.now(),
     )
 
 

@@ -35,6 +35,7 @@ def test_ground_truth_is_approved_work_of_the_importer(send, coco, manager, fill
     assert response.status_code == 201, response.json()
     job = response.json()
     assert (job["kind"], job["state"]) == ("import", "done")
+    assert job["started_at"] < job["ended_at"]
     assert (job["result"]["images"], job["result"]["regions"]) == (3, 3)
     assert Annotation.objects.count() == 3
     assert set(Annotation.objects.values_list("status", "annotator", "revision")) == {
