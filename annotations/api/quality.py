@@ -16,6 +16,7 @@ from annotations.api.images import BINARY, AnyType
 from annotations.api.jobs import JobSerializer
 from annotations.api.pagination import PageQuery, page, page_of
 from annotations.errors import NotFound
+from annotations.formats.names import csv_cell
 from annotations.models import Gold, Project, RegionFact, Suspicion
 from annotations.models.projects import Role
 from annotations.selectors import jobs as job_selectors
@@ -172,9 +173,8 @@ def as_csv(table: quality.Table) -> HttpResponse:
 
 
 def _cell(value: Any) -> Any:
-    """Spreadsheets run what begins like a formula: names of people and categories must not."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return "'" + value
+    if isinstance(value, str):
+        return csv_cell(value)  # such as names of people and categories
     return "" if value is None else value
 
 

@@ -18,7 +18,7 @@ from annotations.pages import sso
 from annotations.pages.base import page, person, refused
 from annotations.pages.forms import LoginForm, PasswordForm, TokenForm
 from annotations.services import audit, people
-from annotations.services.logins import address_of
+from annotations.services.logins import address_of, count_attempt
 
 YEAR = 365 * 24 * 3600
 
@@ -62,6 +62,12 @@ def theme(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @page
 def account(request: HttpRequest) -> HttpResponse:
+    if request.method == "POST":  # in a session left open, the old password could be guessed
+        try:
+            count_attempt(request, person(request).username)
+        except ServiceError as error:
+            refused(request, error)
+            return redirect("pages:account")
     form = PasswordForm(person(request), request.POST or None)
     if request.method == "POST" and form.is_valid():
         form.save()

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 
 from annotations.access import find
 from annotations.errors import NotFound, ServiceError
+from annotations.formats.names import csv_cell
 from annotations.models import AuditEntry, Invitation
 from annotations.models.projects import Role
 from annotations.pages.base import action, keyset, person, project_context, read
@@ -110,9 +111,4 @@ def _csv(rows: Iterable[AuditEntry]) -> Iterator[str]:
     yield writer.writerow(["at", "kind", "who", "what", "address"])
     for row in rows:
         cells = [row.at.isoformat(), row.kind, row.actor, row.what, row.address]
-        yield writer.writerow([_no_formula(cell) for cell in cells])
-
-
-def _no_formula(cell: str) -> str:
-    """A spreadsheet runs what begins like this."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
+        yield writer.writerow([csv_cell(cell) for cell in cells])
