@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,6 +152,14 @@ def picture(width: int = 320, height: int = 240, seed: int = 0) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def region_write(category: int, region: str = "", based_on: int = 0) -> dict[str, Any]:
+    """A write of the save protocol: a new region, or another version of one."""
+    return {
+        "op": "upsert", "region": region or str(uuid.uuid4()), "key": str(uuid.uuid4()),
+        "based_on": based_on, "category": category, "polygons": [[[1, 1, 20, 1, 20, 30]]],
+    }  # fmt: skip
 
 
 class LiveApp:

@@ -231,8 +231,9 @@ class ObjectStore(Server):
 
 
 def missing() -> list[str]:
-    """The server programs that are not installed."""
-    return [name for name in ("initdb", "postgres", "redis-server") if not find_program(name)]
+    """The programs that tests need and that are not installed: servers, and a compiler."""
+    wanted = ("initdb", "postgres", "redis-server", "cc")
+    return [name for name in wanted if not find_program(name)]
 
 
 AnyServer = TypeVar("AnyServer", bound=Server)
@@ -286,7 +287,7 @@ def redis_url(redis_server: Redis) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.servers", description=__doc__)
     commands = parser.add_subparsers(dest="action", required=True)
-    commands.add_parser("check", help="name the server programs that are missing")
+    commands.add_parser("check", help="name the programs that are missing")
     run = commands.add_parser("run", help="run a command beside throw-away servers")
     run.add_argument("--postgres", action="store_true")
     run.add_argument("--redis", action="store_true")

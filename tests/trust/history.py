@@ -9,7 +9,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ Revision = tuple[str, int, str, Any, int]
 
 @dataclass(slots=True)
 class Save:
-    """One write of one client and what became of it."""
+    """One write of one client and what became of it; `at`: when, by the client's clock."""
 
     key: str
     region: str
@@ -35,6 +35,7 @@ class Save:
     version: int = 0
     seconds: float = 0.0
     attempts: int = 0
+    at: int = 0
 
 
 class Deadline:
@@ -68,6 +69,7 @@ class Client:
     versions: dict[str, int] = field(default_factory=dict)
     history: list[Save] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    clock: Callable[[], int] = int
 
     def work(self, stop: threading.Event, deadline: Deadline) -> None:
         with urllib3.PoolManager(
@@ -100,6 +102,7 @@ class Client:
                 self.send(http, save)
             except urllib3.exceptions.HTTPError:
                 time.sleep(RETRY_SECONDS)
+        save.at = self.clock()
         save.seconds = time.monotonic() - begun
 
     def send(self, http: urllib3.PoolManager, save: Save) -> None:
