@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
+from weakref import WeakSet
 
 import orjson
 from django.db import DEFAULT_DB_ALIAS, connection
@@ -30,12 +31,12 @@ _ROWS_AT_ONCE = 500
 Value = int | str | UUID | datetime | Collection[int] | Collection[UUID]
 
 
-_all: list["Prepared"] = []
+_all: "WeakSet[Prepared]" = WeakSet()
 
 
 def compile_all() -> None:
     """Writes the SQL of all of them now, so that no request waits for it."""
-    for one in _all:
+    for one in list(_all):
         one._here()
 
 
@@ -56,7 +57,7 @@ class Prepared:
     ) -> None:
         self.build, self._update, self._returning = build, update, returning
         self._compiled: dict[str, _Compiled] = {}
-        _all.append(self)
+        _all.add(self)
 
     def __call__(self, *values: Value) -> list[Any]:
         """The rows, each a sequence of values with Python's types."""

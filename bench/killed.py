@@ -51,14 +51,14 @@ def attempts(job: Any, images: int, nothing_is_there: Any) -> None:
     from django.utils import timezone
 
     from annotations.models import Job
-    from annotations.services import jobs
+    from annotations.services import sweeping
 
     for part in (1 / 3, 2 / 3):
         work(job, images * part)
         print(f"{job.kind}: attempt {job.attempts} killed at {job.done} of {images} images")
         nothing_is_there()
         Job.objects.filter(pk=job.pk).update(lease_expires_at=timezone.now(), done=0)
-        jobs.sweep()
+        sweeping.sweep()
     work(job)
     print(f"{job.kind}: attempt {job.attempts} is done: {job.message}")
 

@@ -25,6 +25,7 @@ from bench import _peer_content as content
 
 PEOPLE = 16
 WARM_UP = 20
+EXPORTS = 20
 
 
 def main(arguments: list[str]) -> int:
@@ -86,6 +87,10 @@ class Bench:
         self.row(
             "measure a submission", [lambda: facts.measure_due(10)] * (len(numbers) * 3 // 10), 10
         )
+        self.row("next image", [self._next(n) for n in numbers], before=self._submit_given)
+        exports = [self._export()] * EXPORTS
+        self.row("export polygons, the first time", exports, before=self._forget_exports)
+        self.row("export polygons again", exports)
 
     def _prepare(self) -> None:
         from django.utils import timezone
@@ -105,12 +110,14 @@ class Bench:
             for n in range(self.options.images)
         ]
         self.categories: dict[str, dict[str, int]] = {}
+        self.projects: dict[str, int] = {}
         self.images: dict[tuple[str, int], int] = {}
-        for kind in ("polygons", "masks", "saved"):
+        for kind in ("polygons", "masks", "saved", "queue"):
             project = Project.objects.create(name=kind, kind="instance", created_by=people[0])
             for person in people:
                 role = "owner" if person is people[0] else "manager"
                 Membership.objects.create(project=project, user=person, role=role, own_role=role)
+            self.projects[kind] = project.pk
             self.categories[kind] = {
                 name: Category.objects.create(
                     project=project,
@@ -148,6 +155,38 @@ class Bench:
     def _hand_in(self, number: int) -> Callable[[], object]:
         body = {"writes": [], "submit": str(uuid.uuid4()), "revision": 21}
         return self._ask(f"/api/images/{self.images['saved', number]}/patches", body, number)
+
+    def _next(self, number: int) -> Callable[[], object]:
+        return self._ask(f"/api/projects/{self.projects['queue']}/next", {}, number)
+
+    def _submit_given(self, number: int) -> None:
+        """Who asks next has no image, so that another one is given."""
+        from annotations.models import Lease
+        from annotations.services import reviews
+
+        for lease in Lease.objects.filter(
+            user__username=f"person{number % PEOPLE}", state="active"
+        ):
+            annotation, _ = reviews.start_annotation(lease.user, lease.image)
+            reviews.submit(lease.user, annotation, annotation.revision)
+
+    def _export(self) -> Callable[[], object]:
+        """COCO of all polygons, without the download."""
+        values = {"format": "coco", "status": "all"}
+        ask = self._ask(f"/api/projects/{self.projects['polygons']}/exports", values, 0)
+
+        def act() -> None:
+            assert ask()["state"] == "done"
+
+        return act
+
+    def _forget_exports(self, number: int) -> None:
+        """No ids were given for exports, and there is no release."""
+        from annotations.models import Image, Region, Release
+
+        Region.objects.update(export_id=None)
+        Image.objects.update(export_id=None)
+        Release.objects.all().delete()
 
     def _patch(
         self,
@@ -195,12 +234,18 @@ class Bench:
             reply = self.application(request.environ, start)
             answer = json.loads(b"".join(reply))
             reply.close()
-            assert found["status"].startswith("200"), answer
+            assert found["status"][0] == "2", answer
             return answer
 
         return ask
 
-    def row(self, name: str, actions: list[Callable[[], object]], each: int = 1) -> None:
+    def row(
+        self,
+        name: str,
+        actions: list[Callable[[], object]],
+        each: int = 1,
+        before: Callable[[int], None] = lambda number: None,
+    ) -> None:
         from django.db import connection
 
         statements: list[str] = []
@@ -219,20 +264,22 @@ class Bench:
         profiler = cProfile.Profile()
         computing, waited = [], []
         for number, action in enumerate(actions):
+            before(number)
             watching: Any = contextlib.nullcontext()
             if number == 2:
                 watching = connection.execute_wrapper(count)
             if number == 3 and self.options.statements == name:
                 watching = connection.execute_wrapper(listed)
             with watching:
-                profiled = self.options.profile == name and number >= WARM_UP
+                warm = number >= min(WARM_UP, len(actions) // 2)
+                profiled = self.options.profile == name and warm
                 began, begun = time.process_time(), time.perf_counter()
                 if profiled:
                     profiler.enable()
                 action()
                 if profiled:
                     profiler.disable()
-                if number >= min(WARM_UP, len(actions) // 2):
+                if warm:
                     computing.append(time.process_time() - began)
                     waited.append(time.perf_counter() - begun)
         times = [f"{1000 * median(found) / each:.1f}" for found in (computing, waited)]

@@ -6,7 +6,6 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from annotations.access import find
 from annotations.api.base import ErrorSerializer, StrictSerializer, View, endpoint
 from annotations.api.images import BINARY, AnyType, stream
 from annotations.api.jobs import JobSerializer
@@ -14,6 +13,7 @@ from annotations.api.uploads import UploadView, full_name
 from annotations.formats.registry import FORMATS
 from annotations.models import Job, Project
 from annotations.selectors import jobs as job_selectors
+from annotations.selectors.projects import get_project
 from annotations.services import exports, imports
 
 
@@ -64,7 +64,7 @@ class Exports(View):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Queue an export; COCO of a small project is done in the answer. Managers only."""
-        project = find(Project.objects.all(), request.user, pk=pk)
+        project = get_project(request.user, pk)
         key = request.headers.get("Idempotency-Key", "")[:100]
         job = exports.start_export(request.user, project, key=key, **self.body)
         return Response(JobSerializer(job).data, status=202)
@@ -78,7 +78,7 @@ class Imports(UploadView):
     )
     def post(self, request: Request, pk: int) -> Response:
         """Import a data set, all of it or nothing. Managers only. A small one is done: 201."""
-        project = find(Project.objects.all(), request.user, pk=pk)
+        project = get_project(request.user, pk)
         uploads, data = self.form(request, "file", {"format", "as"})
         job = imports.start_import(
             request.user,

@@ -4,19 +4,23 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
-from django.db.models import Exists, F, IntegerField, OuterRef, Q, QuerySet, TextField
+from django.db.models import Count, Exists, F, IntegerField, OuterRef, Q, QuerySet
 from django.db.models.functions import Cast
 
 from annotations.formats.snapshot import Members, image_members, region_members
 from annotations.models import Annotation, Category, Image, Project, Region
 from annotations.models.images import ImageQuerySet
+from annotations.prepared import Prepared, as_text
 from annotations.records import CategoryRecord
 from annotations.selectors.projects import image_counts
 
 CHUNK = 200
+NUMBERED = 2000
+"""So many images or regions get their ids at once."""
 SMALL_IMAGES = 200
 SMALL_REGIONS = 1000
 Status = Annotation.Status
@@ -38,12 +42,19 @@ class Rule:
     annotator: str = ""
 
 
+_MANY_REGIONS = Prepared(
+    lambda project: (
+        Region.objects.filter(annotation__project=project)
+        .order_by()
+        .values_list("pk")[: SMALL_REGIONS + 1]
+    )
+)
+
+
 def is_small(project: Project) -> bool:
     """Whether a snapshot of all that a project has takes no longer than people wait."""
-    if sum(image_counts([project.pk])[project.pk].values()) > SMALL_IMAGES:
-        return False
-    regions = Region.objects.filter(annotation__project=project).order_by()
-    return regions[: SMALL_REGIONS + 1].count() <= SMALL_REGIONS
+    images = sum(image_counts([project.pk])[project.pk].values())
+    return images <= SMALL_IMAGES and len(_MANY_REGIONS(project.pk)) <= SMALL_REGIONS
 
 
 def _taken(rule: Rule, **images: Any) -> QuerySet[Annotation]:
@@ -59,16 +70,61 @@ def _taken(rule: Rule, **images: Any) -> QuerySet[Annotation]:
     return rows.exclude(status=Status.IN_PROGRESS, revision=0)
 
 
-def exported_images(project: Project, rule: Rule) -> ImageQuerySet:
+def exported_images(project: Project | int, rule: Rule) -> ImageQuerySet:
     """The images that have such an annotation."""
     rows = Image.objects.filter(Exists(_taken(rule, image=OuterRef("pk"))), project=project)
     return rows.filter(name__icontains=rule.search) if rule.search else rows
 
 
-def exported_categories(project: Project) -> tuple[CategoryRecord, ...]:
-    """The categories in use, and archived ones that regions have, by their ids in exports."""
+def _categories(project: int) -> QuerySet[Category]:
     used = Region.objects.filter(category=OuterRef("pk"), deleted_at=None)
     rows = Category.objects.filter(Q(archived_at=None) | Exists(used), project=project)
+    return rows.order_by("export_id")
+
+
+_CATEGORIES = Prepared(_categories)
+
+
+class _Queries:
+    """What is asked for a release by one rule."""
+
+    def __init__(self, rule: Rule) -> None:
+        def images(project: int) -> ImageQuerySet:
+            return exported_images(project, rule)
+
+        def chosen(images: int) -> QuerySet[Annotation, Any]:
+            rows = _taken(rule, image__pk__in=[images]).order_by("-updated_at", "-pk")
+            return rows.values_list("image_id", "status", "pk", "revision")
+
+        def lines(project: int, after: int) -> QuerySet[Image, Any]:
+            rows = images(project).filter(export_id__gt=after).order_by("export_id")
+            fields = ("pk", "file__sha256", "export_id", "name", "width", "height")
+            return rows.values_list(*fields)[:CHUNK]
+
+        self.number = Prepared(
+            lambda project: (
+                images(project)
+                .order_by()
+                .values("project")
+                .annotate(number=Count("pk"))
+                .values_list("number")
+            )
+        )
+        self.without_id = Prepared(
+            lambda project: (
+                images(project).filter(export_id=None).order_by("pk").values_list("pk")[:NUMBERED]
+            )
+        )
+        self.chosen, self.lines = Prepared(chosen), Prepared(lines)
+
+
+queries = lru_cache(maxsize=50)(_Queries)
+for _status in WANTED:
+    queries(Rule(_status))
+
+
+def exported_categories(project: Project) -> tuple[CategoryRecord, ...]:
+    """The categories in use, and archived ones that regions have, by their ids in exports."""
     return tuple(
         CategoryRecord(
             id=category.export_id,
@@ -78,37 +134,32 @@ def exported_categories(project: Project) -> tuple[CategoryRecord, ...]:
             is_thing=category.is_thing,
             attributes=tuple(category.attributes),
         )
-        for category in rows.order_by("export_id")
+        for category in _CATEGORIES.instances(project.pk)
     )
 
 
 def choose(images: list[int], rule: Rule) -> dict[int, tuple[int, int]]:
     """Image id to the annotation that is taken for it: (id, revision)."""
     order = {status: rank for rank, status in enumerate(WANTED[rule.status])}
-    rows = _taken(rule, image__in=images)
-    fields = ("image_id", "status", "pk", "revision")
     chosen: dict[int, tuple[int, tuple[int, int]]] = {}
-    for image, status, pk, revision in rows.order_by("-updated_at", "-pk").values_list(*fields):
+    for image, status, pk, revision in queries(rule).chosen(images):
         if image not in chosen or order[status] < chosen[image][0]:
             chosen[image] = (order[status], (pk, revision))
     return {image: one for image, (_, one) in chosen.items()}
 
 
 def image_lines(
-    project: Project, rule: Rule, number: Callable[[QuerySet[Region]], None]
+    project: Project, rule: Rule, number: Callable[[list[int]], None]
 ) -> Iterator[Members]:
     """Each image with its regions as a snapshot has them, in the order of `Image.export_id`.
 
-    The images must be numbered; `number` gives ids to those of some regions that have none. What is
+    The images must be numbered; `number` gives ids to regions that have none, given by id. What is
     changed meanwhile is read again, so that no annotation is half of one revision.
     """
-    after = 0
-    while True:
-        rows = exported_images(project, rule).filter(export_id__gt=after).order_by("export_id")
-        fields = ("pk", "file__sha256", "export_id", "name", "width", "height")
-        images = list(rows.values_list(*fields)[:CHUNK])
-        if not images:
-            return
+    after, more = 0, True
+    while more:
+        images = queries(rule).lines(project.pk, after)
+        more = len(images) == CHUNK
         pks = [pk for pk, *_ in images]
         chosen = choose(pks, rule)
         while True:
@@ -123,23 +174,39 @@ def image_lines(
                 yield image_members(sha256, id, name, width, height, regions[chosen[pk][0]])
 
 
+def _ordered(annotations: int) -> QuerySet[Region]:
+    rows = Region.objects.filter(annotation__pk__in=[annotations], deleted_at=None)
+    return rows.order_by("annotation", "order", "id")
+
+
+_WITHOUT_ID = Prepared(
+    lambda annotations: _ordered(annotations).filter(export_id=None).values_list("pk")
+)
+# As the database has them, because Django's reading of JSON is a third of a release's time.
+_PLAIN = Prepared(
+    lambda annotations: (
+        _ordered(annotations)
+        .annotate(
+            rings=as_text("polygons"),
+            box=as_text("bbox"),
+            given=as_text("attributes"),
+            crowd=Cast("is_crowd", IntegerField()),
+        )
+        .values_list(
+            "annotation_id", "export_id", "category__export_id", "area", "box", "order",
+            "rings", "counts", "crowd", "given",
+        )
+    )
+)  # fmt: skip
+
+
 def _regions(
-    annotations: list[int], number: Callable[[QuerySet[Region]], None]
+    annotations: list[int], number: Callable[[list[int]], None]
 ) -> dict[int, list[Members]]:
     """By annotation, in their order."""
-    rows = Region.objects.filter(annotation__in=annotations, deleted_at=None)
-    rows = rows.order_by("annotation", "order", "id")
-    number(rows)
+    if without := [pk for (pk,) in _WITHOUT_ID(annotations)]:
+        number(without)
     grouped: dict[int, list[Members]] = defaultdict(list)
-    # As the database has them, because Django's reading of JSON is a third of a release's time.
-    plain = rows.annotate(
-        rings=Cast("polygons", TextField()),
-        box=Cast("bbox", TextField()),
-        given=Cast("attributes", TextField()),
-        crowd=Cast("is_crowd", IntegerField()),
-    )
-    fields = ("annotation_id", "export_id", "category__export_id", "area", "box", "order",
-              "rings", "counts", "crowd", "given")  # fmt: skip
     for (
         annotation,
         id,
@@ -151,7 +218,7 @@ def _regions(
         counts,
         crowd,
         given,
-    ) in plain.values_list(*fields):
+    ) in _PLAIN(annotations):
         attributes = {} if given == "{}" else json.loads(given)
         polygons = None if rings is None else _canonical(rings)
         grouped[annotation].append(

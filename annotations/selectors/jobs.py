@@ -3,8 +3,9 @@
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from annotations.access import find, require
-from annotations.models import Job, JobItem, Project
+from annotations.access import MAX_ID, require
+from annotations.errors import NotFound
+from annotations.models import Job, JobItem, Project, User
 from annotations.models.jobs import JobQuerySet
 from annotations.models.projects import Role
 from annotations.prepared import Prepared
@@ -35,9 +36,22 @@ def active_jobs(user, project: Project, most: int) -> list[Job]:
     return list(list_jobs(user, project).filter(state__in=ACTIVE)[:most])
 
 
+_JOB = Prepared(
+    lambda user, pk: (
+        with_failed(Job.objects.visible_to(User(pk=user)))
+        .select_related("project")
+        .filter(pk=pk)
+        .order_by()
+    )
+)
+
+
 def get_job(user, pk: int) -> Job:
     """One job that `user` may see, with its project and `failed_items`; or NotFound."""
-    return find(with_failed(Job.objects.all()).select_related("project"), user, pk=pk)
+    found: Job | None = _JOB.instance(user.pk or 0, pk) if pk <= MAX_ID else None
+    if found is None:
+        raise NotFound("job")
+    return found
 
 
 def with_failed(rows: JobQuerySet) -> JobQuerySet:

@@ -2,7 +2,7 @@
 
 Every change of state is one UPDATE that names the state (and the lease) it starts from, so that of
 two processes one wins, on SQLite and on PostgreSQL. Of a queued job, `lease_expires_at` is the time
-at which `sweep` wakes a worker again.
+at which `services.sweeping` wakes a worker again.
 
 Several workers may do one job of many images: one leads it, has its lease and ends it; the others
 `join`. Each has a `JobShare` with a lease of its own and takes a few items at a time.
@@ -11,7 +11,6 @@ A handler is a function that takes a `JobRun`, says how far it is with `run.prog
 with `run.finish()`, in the same transaction as its results where it has any.
 """
 
-import contextlib
 import logging
 import os
 import socket
@@ -24,7 +23,6 @@ from typing import Any
 
 from celery import current_app
 from django.conf import settings
-from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -32,8 +30,9 @@ from django.utils import timezone
 
 from annotations.access import require
 from annotations.errors import ServiceError, StorageAway
-from annotations.models import Job, JobItem, JobShare, Project, Release
+from annotations.models import Job, JobItem, JobShare, Project
 from annotations.models.projects import Role
+from annotations.prepared import A_UUID, Insert, Prepared, Update
 from annotations.records import DatasetError
 from annotations.services import events
 
@@ -41,18 +40,11 @@ log = logging.getLogger(__name__)
 
 State = Job.State
 SUSPECTS = Job.Kind.SUSPECTS
-KEEP_UPLOADS_SECONDS = 7 * 24 * 3600
 PROGRESS_EVERY_SECONDS = 0.5
 OTHERS_EVERY_SECONDS = 0.2
 """How often is looked whether the other workers are ready."""
 ACTIVE = (State.QUEUED, State.RUNNING)
 ENDED_ITEMS = (State.DONE, State.FAILED)
-POISON = {
-    "code": "worker_stopped",
-    "detail": "The worker stopped each time it did this job, so it was given up.",
-    "field": "",
-    "hint": "Something in the job may crash the worker or need too much memory; see the log.",
-}
 BROKEN = {
     "code": "internal",
     "detail": "Something went wrong on the server.",
@@ -63,6 +55,22 @@ BROKEN = {
 
 stopping = threading.Event()
 """Set when this process is asked to end: what it does goes back to the queue at its next step."""
+
+
+_add = Insert(Job, ignore=True)
+_JOB = Prepared(
+    lambda pk: Job.objects.filter(pk=pk).select_related("project", "created_by").order_by()
+)
+_HOLD = Prepared(
+    lambda job, lease=A_UUID: Job.objects.filter(pk=job, lease=lease, state=State.RUNNING),
+    lambda lease=A_UUID: {"lease": lease},
+    ["id"],
+)
+_SHARED = Prepared(lambda job: JobShare.objects.filter(job=job).order_by().values_list("job")[:1])
+_save_end = Update(
+    Job, "state", "lease", "lease_expires_at", "ended_at", "message", "error", "result", "done",
+    "total",
+)  # fmt: skip
 
 
 class Stopping(Exception):
@@ -96,35 +104,34 @@ def enqueue(
     The same `key` asked again in a project answers with the job that is there. Without a key the
     job is always a new one.
     """
-    key = f"{project.pk}:{kind}:{key or uuid.uuid4()}"
-    with transaction.atomic():
-        job, made = Job.objects.get_or_create(
-            key=key[:200],
-            defaults={
-                "project": project,
-                "kind": kind,
-                "created_by": user,
-                "params": params or {},
-                "total": total,
-                "lease_expires_at": _lease_end(),
-            },
-        )
-        if made:
-            items = [JobItem(job=job, image_id=pk) for pk in dict.fromkeys(image_ids)]
-            JobItem.objects.bulk_create(items, batch_size=500)
-            if items:
-                Job.objects.filter(pk=job.pk).update(total=len(items))
-                job.total = len(items)
-            if at_once and (claimed := claim(job.pk, waited_for=True)):
-                transaction.on_commit(lambda: _do(job, claimed, at_once))
-            else:
-                transaction.on_commit(lambda: wake(job))
+    key = f"{project.pk}:{kind}:{key or uuid.uuid4()}"[:200]
+    images = list(dict.fromkeys(image_ids))
+    job = Job(
+        project=project, kind=kind, created_by=user, params=params or {}, key=key,
+        total=len(images) or total, lease_expires_at=lease_end(),
+    )  # fmt: skip
+    if at_once:
+        job.state, job.lease, job.attempts = State.RUNNING, uuid.uuid4(), 1
+        job.started_at = timezone.now()
+    with transaction.atomic(savepoint=False):
+        if not _add(job):
+            return Job.objects.select_related("project", "created_by").get(key=key)
+        items = [JobItem(job=job, image_id=pk) for pk in images]
+        JobItem.objects.bulk_create(items, batch_size=500)
+        if at_once:
+            transaction.on_commit(lambda: _do(job, at_once))
+        else:
+            transaction.on_commit(lambda: wake(job))
     return job
 
 
-def _do(job: Job, claimed: "JobRun", handler: "Handler") -> None:
-    _run(claimed, handler)
-    job.refresh_from_db()
+def _do(job: Job, handler: "Handler") -> None:
+    """What this process has claimed by making it; nobody looks how far it is."""
+    assert job.lease
+    _run(JobRun(stored(job.pk), job.lease, tells=False), handler)
+    now = stored(job.pk)
+    for field in Job._meta.concrete_fields:
+        setattr(job, field.attname, getattr(now, field.attname))
 
 
 def record(
@@ -163,24 +170,18 @@ def wake(job: Job) -> None:
         )
 
 
-def claim(job_id: int, *, waited_for: bool = False) -> "JobRun | None":
-    """Take a queued job: a lease and one attempt more. None when it is not there to be taken.
-
-    waited_for: by whoever asked for it, so that nobody looks how far it is.
-    """
+def claim(job_id: int) -> "JobRun | None":
+    """Take a queued job: a lease and one attempt more. None when it is not there to be taken."""
     lease = uuid.uuid4()
     now = timezone.now()
     taken = Job.objects.filter(pk=job_id, state=State.QUEUED).update(
         state=State.RUNNING,
         lease=lease,
-        lease_expires_at=_lease_end(),
+        lease_expires_at=lease_end(),
         attempts=F("attempts") + 1,
         started_at=Coalesce(F("started_at"), now),
     )
-    if not taken:
-        return None
-    job = Job.objects.select_related("project", "created_by").get(pk=job_id)
-    return JobRun(job, lease, tells=not waited_for)
+    return JobRun(stored(job_id), lease) if taken else None
 
 
 def join(job_id: int) -> "JobRun | None":
@@ -192,7 +193,7 @@ def join(job_id: int) -> "JobRun | None":
     return JobRun(job, uuid.uuid4(), leads=False)
 
 
-def run(job_id: int, handler: Callable[["JobRun"], None], *, shared: bool = False) -> Job | None:
+def run(job_id: int, handler: "Handler", *, shared: bool = False) -> Job | None:
     """Claim the job, let `handler` do it, and see that it ends or is tried again.
 
     shared: where another worker does it already, help it.
@@ -208,7 +209,7 @@ def run(job_id: int, handler: Callable[["JobRun"], None], *, shared: bool = Fals
     return Job.objects.get(pk=job_id)
 
 
-def _run(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
+def _run(claimed: "JobRun", handler: "Handler") -> None:
     with claimed:
         try:
             (_attempt if claimed.leads else _help)(claimed, handler)
@@ -216,7 +217,7 @@ def _run(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
             log.warning("Job %s was taken over while this worker did it", claimed.job.pk)
 
 
-def _attempt(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
+def _attempt(claimed: "JobRun", handler: "Handler") -> None:
     try:
         handler(claimed)
     except LeaseLost:
@@ -239,7 +240,7 @@ def _attempt(claimed: "JobRun", handler: Callable[["JobRun"], None]) -> None:
         claimed.try_again()
 
 
-def _help(joined: "JobRun", handler: Callable[["JobRun"], None]) -> None:
+def _help(joined: "JobRun", handler: "Handler") -> None:
     """Whatever ends it, its items are free again and the leader sees to the rest."""
     try:
         handler(joined)
@@ -298,7 +299,7 @@ class JobRun:
             connection.close()
 
     def _extend(self, **values: Any) -> None:
-        until = {"lease_expires_at": _lease_end()}
+        until = {"lease_expires_at": lease_end()}
         if self.leads:
             held = self._mine.update(**until, **values)
         else:
@@ -342,12 +343,18 @@ class JobRun:
 
         Raises `LeaseLost` when it is somebody else's by now.
         """
-        held = self._mine.update(lease=self.lease) if self.leads else self._share_held()
-        if not held:
+        if not (self._held() if self.leads else self._share_held()):
             raise LeaseLost
 
+    def _held(self) -> bool:
+        """Whether it leads the job still, whose row then stays locked until the transaction ends.
+
+        Who only helps has another lease than the job.
+        """
+        return bool(_HOLD(self.job.pk, self.lease, self.lease))
+
     def _share_held(self) -> bool:
-        return bool(self._share.update(lease_expires_at=_lease_end()))
+        return bool(self._share.update(lease_expires_at=lease_end()))
 
     def pending(self) -> Iterator[JobItem]:
         """The items still to be done, one after the other: see `take`."""
@@ -380,7 +387,7 @@ class JobRun:
         JobShare.objects.create(
             lease=self.lease,
             job=self.job,
-            lease_expires_at=_lease_end(),
+            lease_expires_at=lease_end(),
             worker=f"{socket.gethostname()}:{os.getpid()}"[-120:],
             **self._about,
         )
@@ -434,33 +441,32 @@ class JobRun:
 
     def finish(self, result: dict[str, Any] | None = None, message: str = "") -> None:
         """The job is done. Raises `LeaseLost` when it is somebody else's by now."""
-        self._end(
-            State.DONE,
-            result=result or {},
-            message=message,
-            error=None,
-            done=self.job.total or self.job.done,
-            total=self.job.total,
-        )
+        total = self.job.total
+        done = total or self.job.done
+        self._end(State.DONE, message, result=result or {}, error=None, done=done, total=total)
 
     def fail(self, error: dict[str, Any], result: dict[str, Any] | None = None) -> None:
         """It cannot be done; `error` is `{code, detail, field, hint}`. Raises `LeaseLost`."""
-        self._end(State.FAILED, error=error, message=error["detail"], result=result or {})
+        self._end(State.FAILED, error["detail"], error=error, result=result or {})
 
     def cancelled(self) -> None:
         """It was stopped because a person asked for that. Raises `LeaseLost`."""
-        self._end(State.CANCELLED, message="Cancelled")
+        self._end(State.CANCELLED, "Cancelled")
 
-    def _end(self, state: str, **values: Any) -> None:
-        with transaction.atomic():
-            ended = self._mine.update(
-                state=state, lease=None, lease_expires_at=None, ended_at=timezone.now(), **values
-            )
-            if not ended:
+    def _end(self, state: str, message: str, **values: Any) -> None:
+        with transaction.atomic(savepoint=False):  # in that of the results, or one of its own
+            if not self._held():
                 raise LeaseLost
-            _free(self.job.shares.all())  # who still helps writes nothing more
+            job = stored(self.job.pk)
+            job.state, job.message, job.ended_at = state, message, timezone.now()
+            job.lease = job.lease_expires_at = None
+            for name, value in values.items():
+                setattr(job, name, value)
+            _save_end(job)
+            if _SHARED(job.pk):
+                _free(job.shares.all())  # who still helps writes nothing more
             if state != State.CANCELLED:
-                events.job_ended(_as_it_is(self.job))
+                events.job_ended(job)
 
     def hand_back(self) -> None:
         """To the queue, as if this worker had not tried: another goes on. Raises `LeaseLost`."""
@@ -468,7 +474,7 @@ class JobRun:
             if self.leads and not self._mine.update(
                 state=State.QUEUED,
                 lease=None,
-                lease_expires_at=_lease_end(),
+                lease_expires_at=lease_end(),
                 attempts=F("attempts") - 1,
             ):
                 raise LeaseLost
@@ -527,7 +533,7 @@ def retry(user, job: Job) -> Job:
             error=None,
             message="",
             ended_at=None,
-            lease_expires_at=_lease_end(),
+            lease_expires_at=lease_end(),
         ):
             raise ServiceError(
                 409, "not_retryable", "Only a job that failed or was cancelled can be retried."
@@ -540,60 +546,12 @@ def retry(user, job: Job) -> Job:
     return job
 
 
-def sweep() -> int:
-    """Take back what dead workers held and wake workers for what waits too long.
-
-    Safe to run anywhere, at any time, by several at once. Returns how many jobs were touched.
-    """
-    now = timezone.now()
-    overdue = Job.objects.filter(lease_expires_at__lte=now)
-    running = overdue.filter(state=State.RUNNING)
-    gone = {"lease": None, "lease_expires_at": None, "ended_at": now}
-    touched = running.filter(cancel_requested=True).update(
-        state=State.CANCELLED, message="Cancelled", **gone
-    )
-    spent = running.filter(attempts__gte=settings.JOB_MAX_ATTEMPTS)
-    for job in spent:
-        with transaction.atomic():
-            failed = {"state": State.FAILED, "error": POISON, "message": POISON["detail"]}
-            if _change(spent.filter(pk=job.pk), **failed, **gone):
-                events.job_ended(_as_it_is(job))
-                touched += 1
-    touched += running.update(state=State.QUEUED, lease=None, lease_expires_at=now)
-    for job in overdue.filter(state=State.QUEUED):
-        due = Job.objects.filter(
-            pk=job.pk, state=State.QUEUED, lease_expires_at=job.lease_expires_at
-        )
-        if _change(due, lease_expires_at=_lease_end()):
-            wake(job)
-            touched += 1
-    return touched
-
-
-def tidy() -> None:
-    """Drop uploads of jobs that ended long ago (they can be retried no more), and whatever nothing
-    refers to."""
-    old = timezone.now() - timedelta(seconds=KEEP_UPLOADS_SECONDS)
-    for job in Job.objects.filter(params__has_key="upload", ended_at__lt=old):
-        default_storage.delete(job.params.pop("upload"))
-        job.save(update_fields=["params"])
-    uploads = Job.objects.filter(params__has_key="upload").values_list("params__upload", flat=True)
-    files = Job.objects.filter(result__has_key="file").values_list("result__file", flat=True)
-    releases = Release.objects.values_list("file", flat=True)
-    for folder, known in (
-        ("uploads", set(uploads)),
-        ("exports", set(files)),
-        ("releases", set(releases)),
-    ):
-        with contextlib.suppress(FileNotFoundError):
-            for name in default_storage.listdir(folder)[1]:
-                path = f"{folder}/{name}"
-                if path not in known and default_storage.get_modified_time(path) < old:
-                    default_storage.delete(path)
-
-
-def _as_it_is(job: Job) -> Job:
-    return Job.objects.select_related("project", "created_by").get(pk=job.pk)
+def stored(pk: int) -> Job:
+    """A job as it is now, with its project and who asked for it."""
+    job: Job | None = _JOB.instance(pk)
+    if job is None:
+        raise Job.DoesNotExist
+    return job
 
 
 def _end_item(item: JobItem, error: str, seconds: float = 0, **held: Any) -> bool:
@@ -615,5 +573,5 @@ def _change(jobs: Any, **values: Any) -> int:
     return int(jobs.update(**values))
 
 
-def _lease_end() -> Any:
+def lease_end() -> datetime:
     return timezone.now() + timedelta(seconds=settings.JOB_LEASE_SECONDS)

@@ -10,18 +10,19 @@ of the project, counted from 1, and never change afterwards.
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 from django.core.files.storage import default_storage
 from django.db import connection, transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Model
 
 from annotations.access import require
 from annotations.errors import Conflict, ServiceError
 from annotations.formats.snapshot import Members, Totals, write
 from annotations.models import Image, Job, Project, Region, Release, ReleaseImage, StoredFile
 from annotations.models.projects import Role
+from annotations.prepared import Insert, Prepared
 from annotations.records import CategoryRecord
 from annotations.selectors import exports as selectors
 from annotations.selectors.exports import Rule
@@ -114,7 +115,7 @@ def make_release(
     total = number_images(project, rule)
 
     def images() -> Iterator[Members]:
-        found = selectors.image_lines(project, rule, lambda rows: number_regions(project, rows))
+        found = selectors.image_lines(project, rule, lambda pks: number_regions(project, pks))
         for done, image in enumerate(found, 1):
             yield image
             progress(done, max(total, done))
@@ -125,11 +126,11 @@ def make_release(
         made = write(path, project.kind, categories, images())
         with files.placing() as placed:
             lock(project)
-            release = Release.objects.filter(project=project, sha256=made.sha256).first()
+            release = _SAME.instance(project.pk, made.sha256)
             if release is None:
                 place = f"releases/{uuid.uuid4()}.jsonl.gz"
                 placed.put(place, path)
-                release = Release.objects.create(
+                release = Release(
                     project=project,
                     sha256=made.sha256,
                     title=project.name,
@@ -141,10 +142,17 @@ def make_release(
                     counts=_counts(categories, made),
                     created_by=user,
                 )
+                _add(release)
             if name:
                 _name(release, name, user)
             ended(release)
     return release
+
+
+_SAME = Prepared(
+    lambda project, sha256="": Release.objects.filter(project=project, sha256=sha256).order_by()
+)
+_add = Insert(Release)
 
 
 def _counts(categories: tuple[CategoryRecord, ...], made: Totals) -> list[dict[str, Any]]:
@@ -194,40 +202,50 @@ def remove_release(user, release: Release) -> None:
 # --- ids ------------------------------------------------------------------------------------------
 
 
+class _Ids:
+    """Those in exports of the images or the regions of projects."""
+
+    def __init__(self, model: type[Model], project: str) -> None:
+        rows = model._default_manager.order_by()
+        self.table = model._meta.db_table
+        self.without = Prepared(
+            lambda pks: rows.filter(pk__in=[pks], export_id=None).order_by("pk").values_list("pk")
+        )
+        self.last = Prepared(
+            lambda id: (
+                rows.filter(**{project: id}, export_id__isnull=False)
+                .values(project)
+                .annotate(last=Max("export_id"))
+                .values_list("last")
+            )
+        )
+
+    def give(self, project: Project, pks: list[int]) -> None:
+        """Ids after the greatest that was ever given; a row that got one meanwhile keeps it."""
+        with transaction.atomic():
+            lock(project)
+            without = {pk for (pk,) in self.without(pks)}
+            first = (self.last.first(project.pk) or 0) + 1
+            new = list(zip([pk for pk in pks if pk in without], count(first), strict=False))
+            if new:
+                _write_ids(self.table, new)
+
+
+_of_images, _of_regions = _Ids(Image, "project"), _Ids(Region, "annotation__project")
+
+
 def number_images(project: Project, rule: Rule) -> int:
     """Give ids to the images of a release that have none. Returns how many images it has."""
-    rows = selectors.exported_images(project, rule)
-    everything = Image.objects.filter(project=project)
-    while todo := list(rows.filter(export_id=None).order_by("pk")[:AT_ONCE]):
-        _number(project, everything, todo)
-    return rows.count()
+    asked = selectors.queries(rule)
+    while todo := asked.without_id(project.pk):
+        _of_images.give(project, [pk for (pk,) in todo])
+    return asked.number.first(project.pk) or 0
 
 
-def number_regions(project: Project, rows: QuerySet[Region]) -> None:
-    """Give ids to those of these regions that have none, in their order."""
-    everything = Region.objects.filter(annotation__project=project)
-    todo = list(rows.filter(export_id=None).only("pk", "export_id"))
-    for start in range(0, len(todo), AT_ONCE):
-        _number(project, everything, todo[start : start + AT_ONCE])
-
-
-def _number(project: Project, everything: QuerySet[Any], rows: list[Any]) -> None:
-    """Ids after the greatest that was ever given; a row that got one meanwhile keeps it."""
-    with transaction.atomic():
-        lock(project)
-        given = dict(
-            everything.filter(pk__in=[row.pk for row in rows]).values_list("pk", "export_id")
-        )
-        last = everything.aggregate(last=Max("export_id"))["last"] or 0
-        new: list[tuple[int, int]] = []
-        for row in rows:
-            row.export_id = given.get(row.pk)
-            if row.export_id is None:
-                last += 1
-                row.export_id = last
-                new.append((row.pk, last))
-        for start in range(0, len(new), AT_ONCE):
-            _write_ids(everything.model._meta.db_table, new[start : start + AT_ONCE])
+def number_regions(project: Project, pks: list[int]) -> None:
+    """Give ids to these regions, which had none, in their order."""
+    for start in range(0, len(pks), AT_ONCE):
+        _of_regions.give(project, pks[start : start + AT_ONCE])
 
 
 def _write_ids(table: str, pairs: list[tuple[int, int]]) -> None:
@@ -244,4 +262,15 @@ def _write_ids(table: str, pairs: list[tuple[int, int]]) -> None:
 
 def lock(project: Project) -> None:
     """Inside a transaction: nobody else gives ids in this project until it ends."""
-    Project.objects.select_for_update(no_key=True).get(pk=project.pk)
+    if connection.features.has_select_for_update:  # else one transaction writes at a time
+        _LOCK(project.pk)
+
+
+_LOCK = Prepared(
+    lambda project: (
+        Project.objects.filter(pk=project)
+        .select_for_update(no_key=True)
+        .order_by()
+        .values_list("pk")
+    )
+)

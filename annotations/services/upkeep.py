@@ -15,10 +15,10 @@ from annotations.models import Annotation, Region
 from annotations.services import (
     facts,
     files,
-    jobs,
     logins,
     marks,
     notifications,
+    sweeping,
     tallies,
     webhooks,
     work,
@@ -45,7 +45,7 @@ def give_images() -> int:
 
 def sweep() -> None:
     """Take back what is overdue, and do what somebody else should have done by now."""
-    jobs.sweep()
+    sweeping.sweep()
     work.sweep()
     webhooks.sweep()
     tallies.compact()
@@ -63,7 +63,7 @@ def forever(stop: threading.Event, every: float = 5) -> None:
             if time.monotonic() - tidied > TIDY_EVERY_SECONDS:
                 tidied = time.monotonic()
                 files.tidy()
-                jobs.tidy()
+                sweeping.tidy()
                 logins.tidy()
                 notifications.tidy()
                 notifications.settle_reviewed()

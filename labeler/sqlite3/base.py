@@ -10,6 +10,7 @@ import os
 import sqlite3
 import threading
 import time
+from functools import lru_cache
 from typing import Any
 
 from django.db import OperationalError
@@ -23,9 +24,28 @@ _turns: dict[Any, Any] = collections.defaultdict(threading.Lock)
 os.register_at_fork(after_in_child=_turns.clear)
 
 
+LONG = 20_000
+"""Characters of a statement that is not kept."""
+
+
+@lru_cache(maxsize=1000)
+def _with_question_marks(query: str) -> str:
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    def convert_query(self, query: str, *, param_names: Any = None) -> str:
+        if param_names is not None or len(query) > LONG:
+            return super().convert_query(query, param_names=param_names)
+        return _with_question_marks(query)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     # What is ignored below are private methods, which the stubs leave out.
     _turn: Any = None
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        return self.connection.cursor(factory=Cursor)
 
     def _start_transaction_under_autocommit(self) -> None:
         seconds = self.settings_dict["OPTIONS"].get("timeout", 5)

@@ -10,7 +10,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from annotations.models import Image, StoredFile
-from annotations.services import exports, files, imports, ingest, jobs
+from annotations.services import exports, files, imports, ingest, jobs, sweeping
 from labeler.settings import _storage
 from tests.ingest import samples
 from tests.rows import rows
@@ -55,7 +55,7 @@ def test_images_imports_and_exports(bucket, project, manager, client_of, coco, m
 
     client_of(manager).delete(f"/api/images/{image.pk}")
     assert image.file.original not in bucket()
-    jobs.tidy()
+    sweeping.tidy()
     assert exported.result["file"] in bucket()
 
 

@@ -10,7 +10,7 @@ from django.utils import timezone
 from annotations.errors import ServiceError
 from annotations.masks import rle
 from annotations.models import Job, JobItem, JobShare, Prediction, Proposal, Region
-from annotations.services import jobs
+from annotations.services import jobs, sweeping
 from inference.models import ModelVersion
 from inference.selectors import get_model
 from inference.services.prelabel import run_prelabel, start_prelabel
@@ -209,7 +209,7 @@ def test_results_are_written_once_when_a_slow_workers_images_were_taken_over(
     assert run(job).state == "running"  # who led it found that its images are somebody else's
     assert FakeDetector.calls == [4, 1, 1, 1, 1, 1]  # what a worker stopped at is done alone
     Job.objects.filter(pk=job.pk).update(lease_expires_at=timezone.now())
-    jobs.sweep()
+    sweeping.sweep()
     assert run(job).result == {"images": 5, "failed": 0, "proposals": 10}
     assert (Prediction.objects.count(), Proposal.objects.count()) == (5, 10)
 

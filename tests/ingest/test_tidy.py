@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from annotations.models import Image, Job, StoredFile
-from annotations.services import files, ingest, jobs, uploads
+from annotations.services import files, ingest, jobs, sweeping, uploads
 from tests.ingest import samples
 
 
@@ -65,10 +65,10 @@ def test_uploads_and_exports_without_a_job_go_after_a_week(project, manager, set
             for name in default_storage.listdir(folder)[1]
         )
 
-    jobs.tidy()
+    sweeping.tidy()
     assert left() == ["exports/used.zip", "uploads/used", "uploads/young"]
     Job.objects.filter(pk=job.pk).update(ended_at=timezone.now() - timedelta(days=8))
-    jobs.tidy()
+    sweeping.tidy()
     assert left() == ["exports/used.zip", "uploads/young"]
     Job.objects.filter(pk=job.pk).update(state="failed")
     again = jobs.retry(job.created_by, Job.objects.get(pk=job.pk))

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from annotations.errors import ServiceError
 from annotations.models import Job, Membership
-from annotations.services import jobs
+from annotations.services import jobs, sweeping
 
 State = Job.State
 
@@ -65,12 +65,12 @@ def test_a_broker_that_is_away_delays_the_job(
     with monkeypatch.context() as patch, django_capture_on_commit_callbacks(execute=True):
         patch.setattr(jobs.current_app, "send_task", away)
         job = make_job()
-    assert jobs.sweep() == 0
+    assert sweeping.sweep() == 0
     assert woken == []
     expire(job)
-    assert jobs.sweep() == 1
+    assert sweeping.sweep() == 1
     assert woken == [job.pk]
-    assert jobs.sweep() == 0
+    assert sweeping.sweep() == 0
 
 
 @pytest.mark.django_db(transaction=True)
@@ -162,9 +162,9 @@ def test_a_dead_workers_job_is_taken_back_and_given_up_after_three(make_job, wok
     job = make_job()
     for attempt in (1, 2, 3):
         assert jobs.claim(job.pk)
-        assert jobs.sweep() == 0
+        assert sweeping.sweep() == 0
         expire(job)
-        jobs.sweep()
+        sweeping.sweep()
         job.refresh_from_db()
         assert job.attempts == attempt
         assert job.state == (State.QUEUED if attempt < 3 else State.FAILED)
@@ -178,7 +178,7 @@ def test_a_worker_that_lost_its_lease_can_write_nothing(make_job, image):
     slow = jobs.claim(job.pk)
     assert slow
     expire(job)
-    jobs.sweep()
+    sweeping.sweep()
     fast = jobs.claim(job.pk)
     assert fast
     for attempt in (slow.finish, slow.cancelled, slow.hold, lambda: slow.fail({"detail": ""})):
@@ -247,7 +247,7 @@ def test_a_cancelled_job_of_a_dead_worker_is_cancelled(make_job):
     jobs.claim(job.pk)
     jobs.cancel(job)
     expire(job)
-    jobs.sweep()
+    sweeping.sweep()
     job.refresh_from_db()
     assert job.state == State.CANCELLED
 
@@ -312,7 +312,7 @@ def test_an_image_that_kills_workers_is_passed_over(make_job, project, make_imag
         with pytest.raises(Death):
             jobs.run(job.pk, handler)
         expire(job)
-        jobs.sweep()
+        sweeping.sweep()
     ended = jobs.run(job.pk, handler)
     assert ended
     assert ended.state == State.DONE
@@ -341,7 +341,7 @@ def test_the_lease_is_kept_while_a_handler_is_busy(make_job, settings):
     begun.wait(10)
     for _ in range(10):
         leave.wait(0.15)
-        jobs.sweep()
+        sweeping.sweep()
         job.refresh_from_db()
         assert (job.state, job.attempts) == (State.RUNNING, 1)
     leave.set()
@@ -356,7 +356,7 @@ def test_results_and_the_end_are_one_transaction(make_job, project):
     slow = jobs.claim(job.pk)
     assert slow
     expire(job)
-    jobs.sweep()
+    sweeping.sweep()
     assert jobs.claim(job.pk)
 
     def write_and_finish() -> None:

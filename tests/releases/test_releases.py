@@ -237,7 +237,7 @@ def test_a_release_of_another_project_is_none(make, make_project, manager, clien
 
 
 def test_a_killed_worker_leaves_nothing_and_the_next_finishes(imported, manager, monkeypatch):
-    monkeypatch.setattr("annotations.selectors.exports.SMALL_REGIONS", -1)  # a worker's
+    monkeypatch.setattr("annotations.selectors.exports.SMALL_IMAGES", -1)  # a worker's
     job = releases.start_release(manager, imported, name="v1", rule=Rule())
 
     class Death(BaseException):

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from annotations.models import Job, Membership, Notification, User
 from annotations.selectors.notifications import list_notifications, path_of, unread_count
-from annotations.services import invitations, jobs, notifications, people, reviews
+from annotations.services import invitations, jobs, notifications, people, reviews, sweeping
 
 Kind = Notification.Kind
 
@@ -113,7 +113,7 @@ def test_who_started_a_job_is_told_how_it_ended(project, image, owner, settings)
     poison = jobs.enqueue(project=project, kind="export", user=owner)
     late = {"state": "running", "attempts": 3, "lease_expires_at": timezone.now()}
     Job.objects.filter(pk=poison.pk).update(**late)
-    jobs.sweep()
+    sweeping.sweep()
     found = [(str(one.kind), one.text[:17]) for one in list_notifications(owner).order_by("id")]
     assert found == [
         ("job_done", "3 images"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from annotations.services import files, jobs, upkeep
+from annotations.services import files, sweeping, upkeep
 
 
 class Command(BaseCommand):
@@ -18,9 +18,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, forever: bool, every: float, **options: Any) -> None:
         if not forever:
-            jobs.sweep()
+            sweeping.sweep()
             files.tidy()
-            jobs.tidy()
+            sweeping.tidy()
             return
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
