@@ -184,7 +184,7 @@ def one_of_everything(people: dict[str, User], project: Project, mark: str = "")
         project=project, url="https://hooks.example.org/", events=["job"], created_by=owner
     )
     delivery = Delivery.objects.create(webhook=webhook, event="job", body="{}", state="failed")
-    team = Team.objects.create(name="Team", owner=owner)
+    team = Team.objects.create(name=f"Team{mark}", owner=owner)
     joint = jobs.enqueue(project=project, kind="consensus", user=owner)
     Job.objects.filter(pk=joint.pk).update(state="done")
     return {
@@ -202,7 +202,7 @@ def one_of_everything(people: dict[str, User], project: Project, mark: str = "")
         "invitation": invitation.pk,
         "lease": lease,
         "skipped": skipped,
-        "batch": Batch.objects.create(project=project, name="first").pk,
+        "batch": Batch.objects.create(project=project, name=f"first{mark}").pk,
         "project": project.pk,
         "image": image.pk,
         "category": first.pk,
