@@ -25,7 +25,7 @@ from annotations.errors import NotFound, ServiceError
 from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
 from annotations.selectors import pictures
-from annotations.services import frames, ingest, references
+from annotations.services import frames, ingest, references, thumbnails
 from annotations.services.files import plain_name, tile_folder, tile_grid
 from annotations.services.uploads import upload_files
 
@@ -208,7 +208,13 @@ class Thumbnail(View):
         image = find(Image.objects.select_related("file"), request.user, pk=pk)
         name = image.file.thumbnail
         mime = "image/webp" if name.endswith(".webp") else "image/jpeg"
-        return send(request, name, mime, image, "thumbnail")
+        if settings.USE_X_ACCEL:  # the proxy cannot make it
+            thumbnails.ensure(image.file)
+        try:
+            return send(request, name, mime, image, "thumbnail")
+        except ServiceError:
+            thumbnails.ensure(image.file)
+            return send(request, name, mime, image, "thumbnail")
 
 
 class AnnotationPicture(View):

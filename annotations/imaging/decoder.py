@@ -3,12 +3,15 @@
 A request is a line of JSON on stdin, `{source, folder, type, max_pixels, seconds, at_once, every,
 every_seconds}`. Replies are lines on stdout: one for each picture of the file (`frame.py`), then
 `{end: true}`; or `{error: [code, detail]}`, `{errno}`, `{long: true}` (`at_once`, and it is a
-worker's). `{seconds}` says that the next line may take longer. Files are written to `folder`.
+worker's). `{seconds}` says that the next line may take longer. Files are written to `folder`. With
+`behind` the process leaves the processor to others from then on. `{look: source, max_pixels,
+seconds}` asks for `pictures.look`.
 
 It limits its own memory, CPU time, file size and open files, so that a bomb kills this process at
 most; another one is started. Of this project it imports what stands in this folder.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -27,12 +30,15 @@ from annotations.imaging import pictures
 from annotations.imaging.frame import Limits, Refused, Reply, TakesLong
 from annotations.imaging.pictures import VIPS_FROM
 
+NICER = 10
 CREDENTIALS = struct.Struct("3i")
 """Process, user and group, as the kernel tells them of the other side of a socket."""
 
 
 def read(ask: dict[str, Any], limits: Limits) -> Iterator[Reply]:
     """The replies for each picture of the file. Raises `Refused` or `TakesLong`."""
+    if "look" in ask:
+        return pictures.look(Path(ask["look"]), limits)
     source, folder, kind = Path(ask["source"]), Path(ask["folder"]), ask["type"]
     if kind in pictures.KINDS:
         return pictures.read(source, folder, kind, limits)
@@ -65,17 +71,28 @@ def allow_seconds(seconds: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
 
 
+def stand_back() -> None:
+    """Leave the processor to whoever else wants it."""
+    os.nice(NICER)
+    with contextlib.suppress(OSError):  # Linux may weigh sessions first, and processes inside them
+        os.setsid()
+        Path("/proc/self/autogroup").write_text(str(NICER))
+
+
 def say(values: dict[str, Any]) -> None:
     print(json.dumps(values), flush=True)
 
 
 def main() -> None:
-    limited = False
+    limited = behind = False
     for line in sys.stdin:
         ask = json.loads(line)
         if not limited:
             limit(ask["max_pixels"])
             limited = True
+        if ask.get("behind") and not behind:
+            stand_back()
+            behind = True
         allow_seconds(ask["seconds"])
 
         def extend(more: int, base: int = ask["seconds"]) -> None:

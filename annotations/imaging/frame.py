@@ -66,7 +66,9 @@ class Limits:
             raise TakesLong
 
 
-def reply(number: int, total: int, size: tuple[int, int], thumbnail: str, **more: Any) -> Reply:
+def reply(
+    number: int, total: int, size: tuple[int, int], thumbnail: str | None, **more: Any
+) -> Reply:
     """`size` is (width, height) of the upright raster."""
     names = dict.fromkeys(("upright", "values", "window", "tiles", "original"))
     values = {"number": number, "total": total, "width": size[0], "height": size[1], "levels": 0}

@@ -21,7 +21,7 @@ from typing import Any
 
 from PIL import Image, ImageCms
 
-from annotations.imaging import pyramid
+from annotations.imaging import jpeg, pyramid
 from annotations.imaging.frame import (
     TILED_FROM,
     Limits,
@@ -80,6 +80,21 @@ def read(source: Path, folder: Path, kind: str, limits: Limits) -> Iterator[Repl
         if isinstance(error, OSError) and error.errno:  # writing: no space, mostly
             raise
         raise damaged()
+
+
+def look(source: Path, limits: Limits) -> Iterator[Reply]:
+    """A JPEG that `read` would take for certain, and of which it would but make a thumbnail.
+
+    The reply has none. No reply: only `read` can tell.
+    """
+    try:
+        with source.open("rb") as file:
+            opened = Image.open(file, formats=["JPEG"])
+            if pages_of(opened) == [0] and is_as_drawn(opened) and jpeg.is_whole(source):
+                limits.size(*opened.size)
+                yield reply(0, 1, opened.size, None)
+    except Exception:  # `read` says what is wrong
+        return
 
 
 def is_as_drawn(image: Image.Image) -> bool:

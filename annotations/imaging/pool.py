@@ -28,6 +28,7 @@ ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "VIPS_CONCURRENCY": "1", "LANG": "C.
 SHARED = "LABELER_DECODERS"
 """In the environment: the abstract address (Linux) of a server of decoders, see `run_server`."""
 FORK_SECONDS = 5
+LOOK_SECONDS = 10
 SIZE = min(4, os.cpu_count() or 1)
 
 
@@ -48,7 +49,8 @@ class TakesLong(Exception):
 class Decoded:
     """A picture of a file. Size of the upright raster in pixels.
 
-    `upright` None: the original bytes are upright. `number` counts the file's pictures from 0 (of a
+    `upright` None: the original bytes are upright. `thumbnail` None: it is still to be made (see
+    `Looks`). `number` counts the file's pictures from 0 (of a
     video: its frames), `total` says how many come. `values` and `window`: gray of more than 8 bits,
     see `deep.Deep`. `tiles`: a folder with a pyramid of so many `levels`. `original`: the picture
     as a file of its own, where it was taken out of a video.
@@ -57,7 +59,7 @@ class Decoded:
     width: int
     height: int
     upright: Path | None
-    thumbnail: Path
+    thumbnail: Path | None
     number: int = 0
     total: int = 1
     values: Path | None = None
@@ -76,23 +78,23 @@ class Decoder:
         self._kill: Callable[[], object] = bool
         self._unread = b""
 
-    def ask(
-        self,
-        request: dict[str, Any],
-        timeout: float,
-        meanwhile: Callable[[], object] = lambda: None,
-    ) -> Iterator[dict[str, Any]]:
-        """The replies up to the last one, which is no picture's. `meanwhile` is called before them.
-
-        They end early when the process died or took longer than `timeout` seconds for one of them.
-        """
+    def start(self) -> None:
+        """Before the first of some requests, when nothing is awaited."""
         if self._pipe is None or _is_readable(self._pipe, 0):  # it says nothing unasked: it ended
             self.stop()
             self._start()
-        assert self._pipe
-        with contextlib.suppress(OSError):
-            self._pipe.sendall(json.dumps(request).encode() + b"\n")
-        meanwhile()
+
+    def send(self, request: dict[str, Any]) -> None:
+        """Requests may follow each other before their replies are read: some dozens."""
+        if self._pipe is not None:
+            with contextlib.suppress(OSError):
+                self._pipe.sendall(json.dumps(request).encode() + b"\n")
+
+    def replies(self, timeout: float) -> Iterator[dict[str, Any]]:
+        """Those to the next request, up to the last one, which is no picture's.
+
+        They end early when the process died or took longer than `timeout` seconds for one of them.
+        """
         while line := self._line(timeout):
             reply: dict[str, Any] = json.loads(line)
             if "seconds" in reply:
@@ -141,7 +143,8 @@ class Decoder:
 
     def _line(self, timeout: float) -> bytes:
         """The next line, empty when the process ended or says nothing for `timeout` seconds."""
-        assert self._pipe
+        if self._pipe is None:
+            return b""
         until = time.monotonic() + timeout
         while b"\n" not in self._unread:
             more = b""
@@ -182,19 +185,80 @@ def run_server(listener: socket.socket) -> NoReturn:
     os.execve(sys.executable, command, ENVIRONMENT)  # noqa: S606 (our own words, no shell)
 
 
-_idle: "queue.LifoQueue[Decoder]" = queue.LifoQueue()
+_idle: "queue.LifoQueue[Decoder]"
+_behind: "queue.LifoQueue[Decoder]"
+"""One for what nobody waits for."""
 
 
 def _fill() -> None:
     """A new set of (not yet started) decoders. After a fork the parent's are left to the parent."""
-    global _idle
-    _idle = queue.LifoQueue()
+    global _idle, _behind
+    _idle, _behind = queue.LifoQueue(), queue.LifoQueue()
     for _ in range(SIZE):
         _idle.put(Decoder())
+    _behind.put(Decoder())
 
 
 _fill()
 os.register_at_fork(after_in_child=_fill)
+
+
+def rest() -> None:
+    """End the decoder for what nobody waits for, until it is needed again."""
+    behind = _behind
+    decoder = behind.get()
+    decoder.stop()
+    behind.put(decoder)
+
+
+class Looks:
+    """A quick look at files, one after the other while their names are still coming.
+
+    Files are shown by `show`, then `answers` is asked for, inside `looking()`.
+    """
+
+    def __init__(self, decoder: Decoder, max_pixels: int) -> None:
+        self._decoder, self._max_pixels = decoder, max_pixels
+        self._shown: list[Path] = []
+
+    def show(self, source: Path) -> None:
+        """A JPEG."""
+        self._decoder.send(
+            {"look": str(source), "max_pixels": self._max_pixels, "seconds": LOOK_SECONDS}
+        )
+        self._shown.append(source)
+
+    def answers(self) -> dict[Path, Decoded]:
+        """Of the pictures that are whole for certain, need no change, and lack but a thumbnail.
+
+        What becomes of the other files, `frames` says.
+        """
+        found = {}
+        while self._shown:
+            [*pictures, end] = self._decoder.replies(2 * LOOK_SECONDS) or [{}]
+            source = self._shown.pop(0)
+            found |= {source: _decoded(one, source.parent) for one in pictures if "end" in end}
+        return found
+
+    def close(self) -> None:
+        if self._shown:  # what it will say is nobody's answer any more
+            self._decoder.stop()
+
+
+@contextlib.contextmanager
+def looking(max_pixels: int) -> Iterator[Looks]:
+    """Waits for a free decoder."""
+    idle = _idle
+    decoder = idle.get()
+    try:
+        decoder.start()
+        looks = Looks(decoder, max_pixels)
+        try:
+            yield looks
+        finally:
+            looks.close()
+    finally:
+        idle.put(decoder)
 
 
 def decode(source: Path, folder: Path, kind: str, *, max_pixels: int, seconds: int = 60) -> Decoded:
@@ -215,12 +279,12 @@ def frames(
     at_once: bool = False,
     every: int = 0,
     every_seconds: float = 1.0,
-    meanwhile: Callable[[], object] = lambda: None,
+    behind: bool = False,
 ) -> Iterator[Decoded]:
     """Decode `source`, a file of type `kind` (a `FileType.name`), into files in `folder`.
 
     `every` so manieth frame of a video is taken, or one in `every_seconds`. Waits for a free
-    decoder; `meanwhile` is called while it works. Raises `BadImage`; `TakesLong` only `at_once`;
+    decoder; `behind`: for the one that leaves the processor to others. Raises `BadImage`; `TakesLong` only `at_once`;
     OSError when a file cannot be written.
     """
     request = {
@@ -232,12 +296,15 @@ def frames(
         "at_once": at_once,
         "every": every,
         "every_seconds": every_seconds,
+        "behind": behind,
     }
-    idle = _idle
+    idle = _behind if behind else _idle
     decoder = idle.get()
     ended = False
     try:
-        for reply in decoder.ask(request, 2 * seconds, meanwhile):
+        decoder.start()
+        decoder.send(request)
+        for reply in decoder.replies(2 * seconds):
             if "width" in reply:
                 yield _decoded(reply, folder)
                 continue

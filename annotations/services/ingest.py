@@ -9,7 +9,6 @@ the spool; rows are written and files moved into the storage in one transaction.
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +22,7 @@ from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, JPEG, VIDEOS, ZIP, FileType, sniff
 from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
-from annotations.services import audit, facts, files, jobs, references
+from annotations.services import audit, facts, files, jobs, references, thumbnails
 from annotations.services.frames import PER_SECOND, Sampling
 
 MAX_LISTED = 1000
@@ -141,11 +140,13 @@ def known(contents: Iterable[str]) -> set[str]:
 
 
 def decode_at_once(file: Spooled, sampling: Sampling, known: bool) -> list[Prepared]:
-    """`pictures` of a file for which somebody waits, for a thread of its own: asks no database.
+    """`pictures` of a file for which somebody waits, for a thread of its own: asks no database."""
+    return list(pictures(file, at_once=True, sampling=sampling, known=known))
 
-    It was spooled and not synced: that it is while it is decoded.
-    """
-    return list(pictures(file, at_once=True, sampling=sampling, known=known, synced=False))
+
+def looked_at(file: Spooled, decoded: pool.Decoded) -> list[Prepared]:
+    """The one picture of a file that `pool.Looks` found whole."""
+    return [_picture(_whole(file), decoded)]
 
 
 def add_all(
@@ -289,17 +290,13 @@ def pictures(
     at_once: bool = False,
     sampling: Sampling = PER_SECOND,
     known: bool | None = None,
-    synced: bool = True,
 ) -> Iterator[Prepared]:
     """Decode the pictures of a file into its folder. Changes no row.
 
-    `known`: whether its content is stored; None asks. Where the file is not `synced`, it is now.
+    `known`: whether its content is stored; None asks.
     ServiceError 415 or 422, naming the file; `pool.TakesLong` only `at_once`.
     """
-    one = Prepared(
-        file.name, file.sha256, file.sha256, 0, file.bytes, file.kind, file.path, None,
-        file.reference,
-    )  # fmt: skip
+    one = _whole(file)
     if not file.kind.several:
         if known is None:
             known = StoredFile.objects.filter(sha256=file.sha256).exists()
@@ -307,7 +304,7 @@ def pictures(
             yield one
             return
     try:
-        for frame in _frames(file, at_once=at_once, sampling=sampling, synced=synced):
+        for frame in _frames(file, at_once=at_once, sampling=sampling):
             yield _picture(one, frame)
     except pool.BadImage as error:
         raise ServiceError(
@@ -319,9 +316,15 @@ def pictures(
         )
 
 
-def _frames(
-    file: Spooled, *, at_once: bool, sampling: Sampling, synced: bool
-) -> Iterator[pool.Decoded]:
+def _whole(file: Spooled) -> Prepared:
+    """A file as one picture that was not decoded."""
+    return Prepared(
+        file.name, file.sha256, file.sha256, 0, file.bytes, file.kind, file.path, None,
+        file.reference,
+    )  # fmt: skip
+
+
+def _frames(file: Spooled, *, at_once: bool, sampling: Sampling) -> Iterator[pool.Decoded]:
     return pool.frames(
         file.path,
         file.folder,
@@ -330,7 +333,6 @@ def _frames(
         at_once=at_once,
         every=sampling.every,
         every_seconds=sampling.seconds,
-        meanwhile=bool if synced else partial(files.sync, file.path),
     )
 
 
@@ -419,7 +421,8 @@ def _stored_files(
     made = StoredFile.objects.bulk_create(_row(item) for item in new)
     for item, file in zip(new, made, strict=True):
         assert item.decoded
-        placed.put(file.thumbnail, item.decoded.thumbnail)
+        if item.decoded.thumbnail:
+            placed.put(file.thumbnail, item.decoded.thumbnail)
         if item.decoded.upright:
             placed.put(file.upright, item.decoded.upright)
         if item.decoded.values:
@@ -430,6 +433,7 @@ def _stored_files(
             originals.add(file.original)
             placed.put(file.original, item.path, synced=not item.decoded.original)
         found[item.sha256] = file
+    thumbnails.make_later([row for item, row in zip(new, made) if not item.decoded.thumbnail])
     return found
 
 
@@ -461,7 +465,7 @@ def _row(item: Prepared) -> StoredFile:
         reference=item.reference,
         upright=upright,
         upright_type=mime,
-        thumbnail=files.image_name("thumbs", item.sha256, decoded.thumbnail.suffix[1:]),
+        thumbnail=files.image_name("thumbs", item.sha256, "jpg"),
         values=files.image_name("values", item.sha256, "u16.gz") if decoded.values else "",
         window=decoded.window,
         levels=decoded.levels,

@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from django.conf import settings
 from django.core.files.storage import default_storage
 from django.db import IntegrityError
 
 from annotations.access import require
 from annotations.errors import ServiceError
 from annotations.imaging import pool
-from annotations.imaging.sniff import HEAD_BYTES, VIDEOS, ZIP, sniff
+from annotations.imaging.sniff import HEAD_BYTES, JPEG, VIDEOS, ZIP, sniff
 from annotations.models import Job, Project
 from annotations.models.projects import Role
 from annotations.services import files, ingest, ingest_zips, jobs
@@ -23,6 +24,7 @@ from annotations.services.frames import PER_SECOND, Sampling
 GROUP = 32
 GROUP_BYTES = 64 * 2**20
 """So many files, and about so many bytes, are spooled at a time and stored in a transaction."""
+SYNCS = 8
 Upload = tuple[files.Readable, str]
 Outcome = ingest.FilesResult | Job | ServiceError
 """What became of a file, as `upload_file` says it, or why it was refused."""
@@ -121,14 +123,31 @@ def _store(
     outcomes: dict[int, Outcome] = {}
     spooled: dict[int, ingest.Spooled] = {}
     late: list[int] = []
-    for number, (source, name) in uploads.items():
-        try:
-            with files.space():
-                spooled[number] = ingest.spool(source, name, folder, synced=False)
-        except ServiceError as error:
-            outcomes[number] = error
+    with pool.looking(settings.MAX_IMAGE_PIXELS) as looks, ThreadPoolExecutor(SYNCS) as syncs:
+        synced = []
+        for number, (source, name) in uploads.items():
+            try:
+                with files.space():
+                    spooled[number] = one = ingest.spool(source, name, folder, synced=False)
+            except ServiceError as error:
+                outcomes[number] = error
+                continue
+            if one.kind is JPEG:
+                looks.show(one.path)
+            synced.append(syncs.submit(files.sync, one.path))
+        known = ingest.known(one.sha256 for one in spooled.values())
+        whole = looks.answers()
+    with files.space():
+        for sync in synced:
+            sync.result()
     prepared: dict[int, list[ingest.Prepared]] = {}
-    for number, decoded in _decoded(spooled, sampling).items():
+    unsure = {}
+    for number, one in spooled.items():
+        if one.path in whole and one.sha256 not in known:
+            prepared[number] = ingest.looked_at(one, whole[one.path])
+        else:
+            unsure[number] = one
+    for number, decoded in _decoded(unsure, sampling, known).items():
         try:
             prepared[number] = decoded()
         except ServiceError as error:
@@ -148,15 +167,14 @@ def _store(
 
 
 def _decoded(
-    spooled: dict[int, ingest.Spooled], sampling: Sampling
+    spooled: dict[int, ingest.Spooled], sampling: Sampling, known: set[str]
 ) -> dict[int, Callable[[], list[ingest.Prepared]]]:
     """For each file what gives its pictures, which were decoded side by side."""
-    known = ingest.known(one.sha256 for one in spooled.values())
 
     def decode(one: ingest.Spooled) -> Callable[[], list[ingest.Prepared]]:
         return partial(ingest.decode_at_once, one, sampling, one.sha256 in known)
 
-    if len(spooled) == 1:
+    if len(spooled) <= 1:
         return {number: decode(one) for number, one in spooled.items()}
     with ThreadPoolExecutor(pool.SIZE) as workers:
         ahead = {number: workers.submit(decode(one)) for number, one in spooled.items()}
