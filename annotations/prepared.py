@@ -28,7 +28,7 @@ Django drops conditions that are always true or false because a column has fewer
 A_UUID = UUID(int=0)
 A_TIME = datetime(1, 1, 1, tzinfo=UTC)
 _ROWS_AT_ONCE = 500
-Value = int | str | UUID | datetime | Collection[int] | Collection[UUID]
+Value = int | str | UUID | datetime | Collection[int] | Collection[str] | Collection[UUID]
 
 
 _all: "WeakSet[Prepared]" = WeakSet()

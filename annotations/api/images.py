@@ -25,6 +25,7 @@ from annotations.errors import NotFound, ServiceError
 from annotations.models import Annotation, Image, Job, Project
 from annotations.selectors import images as selectors
 from annotations.selectors import pictures
+from annotations.selectors.projects import get_project
 from annotations.services import frames, ingest, references, thumbnails
 from annotations.services.files import plain_name, tile_folder, tile_grid
 from annotations.services.uploads import upload_files
@@ -109,7 +110,7 @@ class Images(UploadView):
         201 when something was stored, 202 when all of it waits for a worker. When nothing could be
         taken the answer is the first file's error, with all under `results`.
         """
-        project = find(Project.objects.all(), request.user, pk=pk)
+        project = get_project(request.user, pk)
         uploads, data = self.form(request, "files", {"allow_partial", "every", "seconds"})
         allow_partial = self.flag(data, "allow_partial")
         sampling = frames.sampling_of(data)

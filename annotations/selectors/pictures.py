@@ -54,8 +54,10 @@ def draw_proposals(image: Image, predictions: list[int], colors: dict[int, str])
         rows = Proposal.objects.filter(prediction__in=predictions).order_by("score", "-id")
         columns = rows.values_list("category", "polygons", "counts")
         record = _record(image, ((*row, order) for order, row in enumerate(columns.iterator())))
-        drawn = overlay.draw(record, _read(image.file), colors, opacity=overlay.PROPOSED)
-        cache.set(key, drawn, KEPT_SECONDS)
+        under = _read(image.file)
+        drawn = overlay.draw(record, under, colors, opacity=overlay.PROPOSED)
+        if under:
+            cache.set(key, drawn, KEPT_SECONDS)
     return drawn
 
 
@@ -70,8 +72,10 @@ def draw_annotation(annotation: Annotation, colors: dict[int, str]) -> bytes:
         live = annotation.regions.filter(deleted_at=None).order_by("order", "id")
         columns = live.values_list("category", "polygons", "counts", "order")
         record = _record(annotation.image, columns.iterator())
-        drawn = overlay.draw(record, _read(annotation.image.file), colors, opacity=overlay.CLEAR)
-        cache.set(key, drawn, KEPT_SECONDS)
+        under = _read(annotation.image.file)
+        drawn = overlay.draw(record, under, colors, opacity=overlay.CLEAR)
+        if under:  # a thumbnail may still be made
+            cache.set(key, drawn, KEPT_SECONDS)
     return drawn
 
 

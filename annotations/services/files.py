@@ -39,6 +39,8 @@ PUTS_AT_ONCE = 16
 FEW = 4
 MAX_NAME = 1024
 LEFTOVER_SECONDS = 24 * 3600
+SCRATCH = "tmp-"
+"""How names in the spool begin that a killed process leaves."""
 
 
 class Readable(Protocol):
@@ -53,7 +55,7 @@ class Readable(Protocol):
 def scratch() -> Iterator[Path]:
     """A folder in the spool, removed afterwards. A full disk answers 507."""
     settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
-    with space(), tempfile.TemporaryDirectory(prefix="tmp-", dir=settings.SPOOL_DIR) as folder:
+    with space(), tempfile.TemporaryDirectory(prefix=SCRATCH, dir=settings.SPOOL_DIR) as folder:
         yield Path(folder)
 
 
@@ -341,14 +343,14 @@ def _original_is_unused(file: StoredFile) -> bool:
 
 
 def tidy() -> None:
-    """Remove unused content, and scratch folders that a killed process left a day ago."""
+    """Remove unused content, and what a killed process left in the spool a day ago."""
     collect()
     if not settings.SPOOL_DIR.is_dir():
         return
-    for left in settings.SPOOL_DIR.glob("tmp-*"):
+    for left in settings.SPOOL_DIR.glob(f"{SCRATCH}*"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > LEFTOVER_SECONDS:
-                shutil.rmtree(left)
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def clean_name(name: str) -> str:

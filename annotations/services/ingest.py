@@ -22,12 +22,20 @@ from annotations.imaging import pool
 from annotations.imaging.sniff import HEAD_BYTES, JPEG, VIDEOS, ZIP, FileType, sniff
 from annotations.models import Image, Job, Project, StoredFile
 from annotations.models.projects import Role
+from annotations.prepared import Insert
+from annotations.prepared import Prepared as Query
 from annotations.services import audit, facts, files, jobs, references, thumbnails
 from annotations.services.frames import PER_SECOND, Sampling
 
 MAX_LISTED = 1000
 BATCH = 400
 
+_INSERT_FILES, _INSERT_IMAGES = Insert(StoredFile), Insert(Image)
+_KNOWN = Query(
+    lambda contents="": (
+        StoredFile.objects.filter(sha256__in=[contents]).order_by().values_list("sha256")
+    )
+)
 Result = TypeVar("Result")
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -35,7 +43,10 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A file in a folder of its own, told and hashed. `reference`: where it lies, not copied."""
+    """A file, told and hashed. `reference`: where it lies, not copied.
+
+    `folder`, which `pictures` makes, is for what is made of it.
+    """
 
     name: str
     sha256: str
@@ -135,8 +146,7 @@ def take_later(user, project: Project, spooled: Spooled, sampling: Sampling) -> 
 
 def known(contents: Iterable[str]) -> set[str]:
     """Those of the SHA-256 that are stored."""
-    rows = StoredFile.objects.filter(sha256__in=list(contents)).order_by()
-    return set(rows.values_list("sha256", flat=True))
+    return {sha256 for (sha256,) in _KNOWN(list(contents))}
 
 
 def decode_at_once(file: Spooled, sampling: Sampling, known: bool) -> list[Prepared]:
@@ -261,27 +271,30 @@ def duplicate(name: str, image: Image) -> ServiceError:
 
 
 def spool(source: files.Readable, name: str, folder: Path, *, synced: bool = True) -> Spooled:
-    """A copy of a file in a fresh folder inside `folder`, and what it is. ServiceError 413, 415.
+    """A copy of a file in `folder`, and what it is. ServiceError 413, 415.
 
     `synced`: as of `files.receive`.
     """
     name = files.clean_name(name)
-    place = folder / uuid.uuid4().hex
-    place.mkdir()
-    path = place / "original"
-    kind = sniff(source.read(HEAD_BYTES))
-    source.seek(0)
-    limit = settings.MAX_UPLOAD_BYTES if kind in VIDEOS else settings.MAX_IMAGE_BYTES
-    sha256, size = files.receive(source, path, limit, name, synced=synced)
+    path = folder / f"{files.SCRATCH}{uuid.uuid4().hex}"
+    head = source.read(HEAD_BYTES)
+    kind = sniff(head)
     if kind is None or kind is ZIP:
         raise ServiceError(
             415,
             "not_an_image",
-            f"“{name}” is {'not an image that is taken here' if size else 'empty'}.",
+            f"“{name}” is {'not an image that is taken here' if head else 'empty'}.",
             field=name,
             hint="JPEG, PNG, WebP, TIFF, BMP, DICOM, NIfTI, MP4, MKV and AVI are taken.",
         )
-    return Spooled(name, sha256, size, kind, path, place)
+    source.seek(0)
+    limit = settings.MAX_UPLOAD_BYTES if kind in VIDEOS else settings.MAX_IMAGE_BYTES
+    try:
+        sha256, size = files.receive(source, path, limit, name, synced=synced)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    return Spooled(name, sha256, size, kind, path, path.with_suffix(".made"))
 
 
 def pictures(
@@ -291,7 +304,7 @@ def pictures(
     sampling: Sampling = PER_SECOND,
     known: bool | None = None,
 ) -> Iterator[Prepared]:
-    """Decode the pictures of a file into its folder. Changes no row.
+    """Decode the pictures of a file into its folder, which is made. Changes no row.
 
     `known`: whether its content is stored; None asks.
     ServiceError 415 or 422, naming the file; `pool.TakesLong` only `at_once`.
@@ -325,6 +338,7 @@ def _whole(file: Spooled) -> Prepared:
 
 
 def _frames(file: Spooled, *, at_once: bool, sampling: Sampling) -> Iterator[pool.Decoded]:
+    file.folder.mkdir()
     return pool.frames(
         file.path,
         file.folder,
@@ -348,7 +362,7 @@ def _picture(file: Prepared, decoded: pool.Decoded) -> Prepared:
 
 
 def prepare(source: files.Readable, name: str, folder: Path) -> Prepared:
-    """Spool, judge and decode a file of one picture in a fresh folder inside `folder`.
+    """Spool, judge and decode a file of one picture in `folder`.
 
     Changes no row. ServiceError 413, 415 or 422, naming the file.
     """
@@ -396,7 +410,7 @@ def _place_batch(
                 project=project, file=file, name=item.name, width=file.width, height=file.height
             )
             known[file.pk] = new[id(item)] = image
-    Image.objects.bulk_create(new.values())
+    _INSERT_IMAGES(*new.values())
     return [Stored(known[content[item.sha256].pk], id(item) in new) for item in batch]
 
 
@@ -418,22 +432,23 @@ def _stored_files(
     found = {file.sha256: file for file in held}
     new = [item for sha256, item in sorted(by_content.items()) if sha256 not in found]
     originals = {file.original for file in _rows_with_originals(new)}
-    made = StoredFile.objects.bulk_create(_row(item) for item in new)
-    for item, file in zip(new, made, strict=True):
-        assert item.decoded
-        if item.decoded.thumbnail:
-            placed.put(file.thumbnail, item.decoded.thumbnail)
-        if item.decoded.upright:
-            placed.put(file.upright, item.decoded.upright)
-        if item.decoded.values:
-            placed.put(file.values, item.decoded.values)
-        if item.decoded.tiles:
-            placed.put_all(files.tile_folder(file.sha256), item.decoded.tiles)
+    made = [(item, item.decoded, _row(item)) for item in new]
+    _INSERT_FILES(*(file for *_, file in made))
+    for item, decoded, file in made:
+        assert decoded
+        if decoded.thumbnail:
+            placed.put(file.thumbnail, decoded.thumbnail)
+        if decoded.upright:
+            placed.put(file.upright, decoded.upright)
+        if decoded.values:
+            placed.put(file.values, decoded.values)
+        if decoded.tiles:
+            placed.put_all(files.tile_folder(file.sha256), decoded.tiles)
         if file.original not in originals and not file.reference:
             originals.add(file.original)
             placed.put(file.original, item.path, synced=not item.decoded.original)
         found[item.sha256] = file
-    thumbnails.make_later([row for item, row in zip(new, made) if not item.decoded.thumbnail])
+    thumbnails.make_later([file for _, decoded, file in made if decoded and not decoded.thumbnail])
     return found
 
 

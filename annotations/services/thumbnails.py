@@ -89,24 +89,19 @@ def make(rows: Sequence[StoredFile], *, behind: bool = False) -> None:
         made = {}
         for row in rows:
             try:
-                made[row.sha256] = (row.thumbnail, _made(row, folder, behind))
+                _make(row, folder, behind)
+                made[row.sha256] = row.thumbnail
             except (pool.BadImage, OSError) as error:
                 log.warning("The thumbnail of %s was not made: %s", row.original, error)
-        placed = files.Placed()
-        for name, path in made.values():
-            placed.put(name, path)
         there = StoredFile.objects.filter(sha256__in=made).values_list("sha256", flat=True)
         for sha256 in made.keys() - set(there):  # the image was deleted meanwhile
-            default_storage.delete(made[sha256][0])
+            default_storage.delete(made[sha256])
 
 
-def _made(row: StoredFile, folder: Path, behind: bool) -> Path:
-    place = folder / row.sha256
-    place.mkdir()
-    source = files.local(row.original, place)
-    [decoded] = pool.frames(
-        source, place, JPEG.name, max_pixels=settings.MAX_IMAGE_PIXELS, behind=behind
-    )
+def _make(row: StoredFile, folder: Path, behind: bool) -> None:
+    source = files.local(row.original, folder)
+    limit = settings.MAX_IMAGE_PIXELS
+    [decoded] = pool.frames(source, folder, JPEG.name, max_pixels=limit, behind=behind)
     assert decoded.thumbnail
     files.sync(decoded.thumbnail)
-    return decoded.thumbnail
+    files.Placed().put(row.thumbnail, decoded.thumbnail)

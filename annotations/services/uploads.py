@@ -83,16 +83,16 @@ def upload_files(
         except ServiceError as error:
             return error
 
-    with files.scratch() as folder:
-        for group in _groups(uploads):
-            found: dict[int, Outcome] = {}
-            pictures = {n: one for n, one in enumerate(group) if _is_picture(one[0])}
-            # Whoever stored or removed the same content in this moment, or a full disk, is met by
-            # each file for itself.
-            with contextlib.suppress(IntegrityError), contextlib.suppress(ServiceError):
-                found = _store(user, project, pictures, folder, sampling)
-            for number, (source, name) in enumerate(group):
-                yield name, found[number] if number in found else alone(source, name)
+    settings.SPOOL_DIR.mkdir(parents=True, exist_ok=True)
+    for group in _groups(uploads):
+        found: dict[int, Outcome] = {}
+        pictures = {n: one for n, one in enumerate(group) if _is_picture(one[0])}
+        # Whoever stored or removed the same content in this moment, or a full disk, is met by
+        # each file for itself.
+        with contextlib.suppress(IntegrityError), contextlib.suppress(ServiceError):
+            found = _store(user, project, pictures, sampling)
+        for number, (source, name) in enumerate(group):
+            yield name, found[number] if number in found else alone(source, name)
 
 
 def _groups(uploads: Iterable[Upload]) -> Iterator[list[Upload]]:
@@ -117,53 +117,74 @@ def _is_picture(source: files.Readable) -> bool:
 
 
 def _store(
-    user, project: Project, uploads: dict[int, Upload], folder: Path, sampling: Sampling
+    user, project: Project, uploads: dict[int, Upload], sampling: Sampling
 ) -> dict[int, Outcome]:
     """What becomes of these files; what is good is stored in one transaction."""
     outcomes: dict[int, Outcome] = {}
     spooled: dict[int, ingest.Spooled] = {}
-    late: list[int] = []
-    with pool.looking(settings.MAX_IMAGE_PIXELS) as looks, ThreadPoolExecutor(SYNCS) as syncs:
+    try:
+        whole = _spool(uploads, spooled, outcomes)
+        known = ingest.known(one.sha256 for one in spooled.values())
+        prepared: dict[int, list[ingest.Prepared]] = {}
+        late: list[int] = []
+        unsure = {}
+        for number, one in spooled.items():
+            if one.path in whole and one.sha256 not in known:
+                prepared[number] = ingest.looked_at(one, whole[one.path])
+            else:
+                unsure[number] = one
+        for number, decoded in _decoded(unsure, sampling, known).items():
+            try:
+                prepared[number] = decoded()
+            except ServiceError as error:
+                outcomes[number] = error
+            except pool.TakesLong:
+                late.append(number)
+        outcomes |= ingest.add_all(project, prepared)
+        for number in late:
+            try:
+                with files.space():
+                    outcomes[number] = ingest.take_later(user, project, spooled[number], sampling)
+            except ServiceError as error:
+                outcomes[number] = error
+    finally:
+        for one in spooled.values():
+            one.path.unlink(missing_ok=True)
+            shutil.rmtree(one.folder, ignore_errors=True)
+    return outcomes
+
+
+def _spool(
+    uploads: dict[int, Upload], spooled: dict[int, ingest.Spooled], refused: dict[int, Outcome]
+) -> dict[Path, pool.Decoded]:
+    """Fills `spooled`, safe on disk, and `refused`. The pictures that need but a thumbnail.
+
+    One file is copied and hashed while others are looked at and synced.
+    """
+    with (
+        files.space(),
+        pool.looking(settings.MAX_IMAGE_PIXELS) as looks,
+        ThreadPoolExecutor(SYNCS) as syncs,
+    ):
         synced = []
         for number, (source, name) in uploads.items():
             try:
                 with files.space():
-                    spooled[number] = one = ingest.spool(source, name, folder, synced=False)
+                    one = ingest.spool(source, name, settings.SPOOL_DIR, synced=False)
             except ServiceError as error:
-                outcomes[number] = error
+                refused[number] = error
                 continue
+            spooled[number] = one
             if one.kind is JPEG:
                 looks.show(one.path)
-            synced.append(syncs.submit(files.sync, one.path))
-        known = ingest.known(one.sha256 for one in spooled.values())
+            if len(uploads) > 1:
+                synced.append(syncs.submit(files.sync, one.path))
+            else:
+                files.sync(one.path)
         whole = looks.answers()
-    with files.space():
         for sync in synced:
             sync.result()
-    prepared: dict[int, list[ingest.Prepared]] = {}
-    unsure = {}
-    for number, one in spooled.items():
-        if one.path in whole and one.sha256 not in known:
-            prepared[number] = ingest.looked_at(one, whole[one.path])
-        else:
-            unsure[number] = one
-    for number, decoded in _decoded(unsure, sampling, known).items():
-        try:
-            prepared[number] = decoded()
-        except ServiceError as error:
-            outcomes[number] = error
-        except pool.TakesLong:
-            late.append(number)
-    outcomes |= ingest.add_all(project, prepared)
-    for number in late:
-        try:
-            with files.space():
-                outcomes[number] = ingest.take_later(user, project, spooled[number], sampling)
-        except ServiceError as error:
-            outcomes[number] = error
-    for one in spooled.values():
-        shutil.rmtree(one.folder, ignore_errors=True)
-    return outcomes
+        return whole
 
 
 def _decoded(

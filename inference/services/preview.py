@@ -17,6 +17,7 @@ from annotations.imaging import overlay
 from annotations.masks import rle
 from annotations.models import Category, Image, Job
 from annotations.records import Geometry, ImageRecord, RegionRecord
+from annotations.services import thumbnails
 from inference.services.resolve import Found
 
 IMAGES = 4
@@ -73,6 +74,7 @@ def _shown(image: Image, kept: dict[str, Any], categories: dict[int, Category]) 
         colors.setdefault(key, COLORS[number % len(COLORS)])
         regions.append(RegionRecord(key, Geometry(size, counts=one["counts"]), id=number))
     record = ImageRecord(image.name, size[1], size[0], tuple(reversed(regions)))
+    thumbnails.ensure(image.file)
     with default_storage.open(image.file.thumbnail) as file:
         drawn = overlay.draw(record, file.read(), colors, range(1, len(regions) + 1))
     return {

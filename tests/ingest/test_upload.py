@@ -244,7 +244,7 @@ def test_a_transaction_that_fails_leaves_no_file(manager, project, state, monkey
     def fail(*args, **kwargs):
         raise RuntimeError("after the files were put")
 
-    monkeypatch.setattr(Image.objects, "bulk_create", fail)
+    monkeypatch.setattr(ingest, "_INSERT_IMAGES", fail)
     with samples.opened(samples.png()) as source, pytest.raises(RuntimeError):
         ingest.add_image(manager, project, source, "a.png")
     assert state() == before
@@ -261,7 +261,7 @@ def test_files_are_removed_before_the_row_is_given_free(manager, project, monkey
         raise RuntimeError
 
     monkeypatch.setattr(files.default_storage, "delete", delete)
-    monkeypatch.setattr(Image.objects, "bulk_create", fail)
+    monkeypatch.setattr(ingest, "_INSERT_IMAGES", fail)
     with samples.opened(samples.png()) as source, pytest.raises(RuntimeError):
         ingest.add_image(manager, project, source, "a.png")
     assert held == [True, True]
