@@ -32,6 +32,7 @@ from annotations.models import (
     StoredFile,
     User,
 )
+from annotations.services import thumbnails
 from tests import templates
 from tests.servers import object_store
 
@@ -78,13 +79,15 @@ def django_db_keepdb() -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _own_files(settings, tmp_path) -> Iterator[None]:
+def _own_files(settings, tmp_path, monkeypatch) -> Iterator[None]:
     """No test touches the files or the cache of another, nor those of the installation."""
     settings.MEDIA_ROOT = tmp_path / "media"
     settings.SPOOL_DIR = tmp_path / "spool"
     settings.MODELS_DIR = tmp_path / "models"
     # Otherwise each test client begins with a look at every static file there is.
     settings.WHITENOISE_AUTOREFRESH = True
+    # No thread makes thumbnails while the test's rows and files come and go.
+    monkeypatch.setattr(thumbnails, "_later", lambda rows: None)
     cache.clear()
     yield
     cache.clear()

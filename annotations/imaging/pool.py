@@ -78,6 +78,12 @@ class Decoder:
         self._kill: Callable[[], object] = bool
         self._unread = b""
 
+    def ask(self, request: dict[str, Any], timeout: float) -> Iterator[dict[str, Any]]:
+        """Its `replies`."""
+        self.start()
+        self.send(request)
+        yield from self.replies(timeout)
+
     def start(self) -> None:
         """Before the first of some requests, when nothing is awaited."""
         if self._pipe is None or _is_readable(self._pipe, 0):  # it says nothing unasked: it ended
@@ -235,9 +241,10 @@ class Looks:
         """
         found = {}
         while self._shown:
-            [*pictures, end] = self._decoder.replies(2 * LOOK_SECONDS) or [{}]
-            source = self._shown.pop(0)
-            found |= {source: _decoded(one, source.parent) for one in pictures if "end" in end}
+            for one in self._decoder.replies(2 * LOOK_SECONDS):
+                if "width" in one:
+                    found[self._shown[0]] = _decoded(one, self._shown[0].parent)
+            self._shown.pop(0)
         return found
 
     def close(self) -> None:
@@ -284,8 +291,8 @@ def frames(
     """Decode `source`, a file of type `kind` (a `FileType.name`), into files in `folder`.
 
     `every` so manieth frame of a video is taken, or one in `every_seconds`. Waits for a free
-    decoder; `behind`: for the one that leaves the processor to others. Raises `BadImage`; `TakesLong` only `at_once`;
-    OSError when a file cannot be written.
+    decoder; `behind`: for the one that leaves the processor to others. Raises `BadImage`;
+    `TakesLong` only `at_once`; OSError when a file cannot be written.
     """
     request = {
         "source": str(source),
@@ -302,9 +309,7 @@ def frames(
     decoder = idle.get()
     ended = False
     try:
-        decoder.start()
-        decoder.send(request)
-        for reply in decoder.replies(2 * seconds):
+        for reply in decoder.ask(request, 2 * seconds):
             if "width" in reply:
                 yield _decoded(reply, folder)
                 continue

@@ -1,6 +1,6 @@
 """Thumbnails of pictures that were taken after a look alone (`pool.Looks`).
 
-They are made once the answer is on its way, by a decoder that leaves the processor to others. Should
+They are made once the rows are committed, by a decoder that leaves the processor to others. Should
 this process end before, whoever asks for one first waits for it.
 """
 

@@ -65,7 +65,7 @@ def test_a_failed_transaction_leaves_no_object(bucket, project, manager, monkeyp
     def fail(*args: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(Image.objects, "bulk_create", fail)
+    monkeypatch.setattr(ingest, "_INSERT_IMAGES", fail)
     with pytest.raises(RuntimeError):
         ingest.add_image(manager, project, samples.opened(samples.png(77)), "a.png")
     assert bucket() == before

@@ -282,8 +282,13 @@ def test_a_commit_that_fails_leaves_no_file(manager, project, state, monkeypatch
     assert state() == before
 
 
-def test_files_and_their_names_are_on_the_disk_before_the_row(upload, manager, monkeypatch):
-    """Of each file that a row names: the bytes, and the folders in which a name is new."""
+def test_files_and_their_names_are_on_the_disk_before_the_row(
+    upload, manager, settings, monkeypatch
+):
+    """Of each file that a row names: the bytes, and the folders in which a name is new.
+
+    A thumbnail that is made later is none of them.
+    """
     synced: set[Path] = set()
     seen: set[str] = set()
     early: list[Path] = []
@@ -296,20 +301,22 @@ def test_files_and_their_names_are_on_the_disk_before_the_row(upload, manager, m
     def committed(self: BaseDatabaseWrapper, savepoint: str) -> None:
         for file in StoredFile.objects.exclude(sha256__in=seen):
             seen.add(file.sha256)
-            for name in (file.original, file.thumbnail):
+            late = file.original_type == "image/jpeg"
+            for name in (file.original,) if late else (file.original, file.thumbnail):
                 path = Path(default_storage.path(name))
                 early.extend({path, *path.parents[:3]} - synced)
         commit(self, savepoint)
 
     monkeypatch.setattr(os, "fsync", on_disk)
     monkeypatch.setattr(BaseDatabaseWrapper, "savepoint_commit", committed)
-    for names in (["0.png"], ["1.png", "2.png"]):
-        sent = {name: samples.png(seed=int(name[0])) for name in names}
+    make = {"jpg": samples.jpeg, "png": samples.png}
+    for names in (["0.png"], ["1.png", "2.png"], ["3.jpg"], ["4.jpg", "5.png", "6.jpg"]):
+        sent = {name: make[name[2:]](seed=int(name[0])) for name in names}
         assert upload(manager, sent).status_code == 201
-    assert len(seen) == 3
+    assert len(seen) == 7
     # Originals are synced under the names that they have in the spool, while they are decoded.
     assert {path.parent.parent.name for path in early} == {"originals"}
-    assert len(early) == 3 == sum(path.name == "original" for path in synced)
+    assert len(early) == 7 == sum(path.parent == settings.SPOOL_DIR for path in synced)
 
 
 def test_a_full_disk_answers_507_and_leaves_nothing(upload, manager, state, monkeypatch):
