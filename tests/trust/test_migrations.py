@@ -99,7 +99,7 @@ def test_a_migration_locks_no_big_table(migration):
     assert migration.name in LOOKED_AT or not list(locking(migration)), "see annotations.migrations"
 
 
-def key_to_team(**options: bool) -> Any:
+def key_to_team(**options: Any) -> Any:
     return models.ForeignKey("annotations.Team", models.DO_NOTHING, null=True, **options)
 
 
