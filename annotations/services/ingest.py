@@ -446,7 +446,7 @@ def _stored_files(
             placed.put_all(files.tile_folder(file.sha256), decoded.tiles)
         if file.original not in originals and not file.reference:
             originals.add(file.original)
-            placed.put(file.original, item.path, synced=not item.decoded.original)
+            placed.put(file.original, item.path, synced=not decoded.original)
         found[item.sha256] = file
     thumbnails.make_later([file for _, decoded, file in made if decoded and not decoded.thumbnail])
     return found
