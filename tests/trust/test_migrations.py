@@ -55,8 +55,8 @@ def locking(migration: Migration) -> Iterator[str]:
             yield operation.describe()
     if migration.atomic and any(isinstance(one, CODE) for one in operations(migration.operations)):
         for operation in operations(migration.operations):
-            table = getattr(operation, "model_name_lower", made and next(iter(made)))
-            if not isinstance(operation, CODE) and table not in made:
+            table = getattr(operation, "model_name_lower", None)
+            if table is not None and table not in made:
                 yield f"{operation.describe()}: locked until code ended, it needs atomic = False"
 
 
