@@ -8,6 +8,7 @@ Of rows that others have locked PostgreSQL skips all; SQLite runs one writer at 
 """
 
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from django.db.models.lookups import LessThan
 from django.utils import timezone
 
 from annotations.access import require
+from annotations.commits import not_waiting_for_disk
 from annotations.errors import Conflict, NotFound, ServiceError
 from annotations.models import (
     Annotation,
@@ -38,6 +40,8 @@ from annotations.services import audit, facts, marks
 
 REOPENED_DAYS = 7
 """Reopened work waits so long for the one who made it."""
+LATELY = 0.05
+"""Of the time that a lease lasts: a lease that was put off since is not written again."""
 MAX_ANNOTATORS = 20
 MAX_BATCHES = 1000
 HANDED_BACK_AT_ONCE = 20
@@ -130,7 +134,7 @@ def pull(user, project: Project, purpose: str = LABEL, after: int | None = None)
     require(user, project, Role.REVIEWER if purpose == REVIEW else Role.ANNOTATOR)
     if project.archived:
         raise Conflict("archived", "The project is archived, so nothing in it changes.")
-    with transaction.atomic():
+    with _given_out(project, purpose):
         if connection.features.has_select_for_update:  # of one person's tabs, one after the other
             _MEMBER(project.pk, user.pk)
         if purpose == REVIEW:
@@ -142,6 +146,19 @@ def pull(user, project: Project, purpose: str = LABEL, after: int | None = None)
             _end_expired(project)
             seen = _Seen(*_SEEN(*asked)[0])
         return _pull_own(user, project, asked, seen) or _pull_new(user, project, asked, seen)
+
+
+def _given_out(project: Project, purpose: str) -> AbstractContextManager[None]:
+    """The transaction of a pull. Should power fail, it may be as if nobody had pulled.
+
+    That costs nothing where work is taken from whoever brings it: the first save makes the lease
+    again (`take`, `keep`), a verdict needs none, and places, marks and what has run out are counted
+    anew by the next pull. Where only the queue says who labels what, work on an image whose lease
+    is gone would be refused: so there it is on the disk before anybody sees the image.
+    """
+    if project.free_picking or purpose == REVIEW:
+        return not_waiting_for_disk()
+    return transaction.atomic()
 
 
 _MEMBER = Prepared(
@@ -228,7 +245,7 @@ def _hold(user, project: Project, image_id: int, until: datetime | None = None) 
     if lease is None:
         lease = _make_lease(user, project, image_id, until)
         _keep_places(image_id)
-    else:
+    elif abs(until - lease.until) > LATELY * timedelta(minutes=project.lease_minutes):
         lease.until = until
         _save_until(lease)
     return lease

@@ -41,6 +41,14 @@ def test_each_person_gets_another_image_and_keeps_it(project, images, teammate, 
     assert pulled(teammate, project) == mine  # resumes where it was
 
 
+def test_looking_at_it_again_puts_the_end_off_now_and_then(project, images, teammate) -> None:
+    lease = pulled(teammate, project)
+    assert pulled(teammate, project).until == lease.until
+    earlier = lease.until - timedelta(minutes=2)
+    Lease.objects.filter(pk=lease.pk).update(until=earlier)
+    assert pulled(teammate, project).until >= lease.until
+
+
 def test_what_was_submitted_is_done_and_what_was_sent_back_comes_first(
     project, images, teammate, reviewer
 ) -> None:

@@ -47,6 +47,8 @@ MAX_LOG_BYTES = 10 * 2**20
 STOP_SECONDS = 15
 WATCH_SECONDS = 0.1
 SETTLED_SECONDS = 60
+NICE = 5
+"""Whoever waits for an answer comes first. No more: a worker may hold SQLite's place to write."""
 PRELOADED = (
     "celery.app.amqp",
     "celery.app.control",
@@ -73,11 +75,16 @@ class Child:
     """One process of the product, in a session of its own: a fork of this one that calls `main`."""
 
     def __init__(
-        self, name: str, main: Callable[[], object], wanted: Callable[[], bool] = lambda: True
+        self,
+        name: str,
+        main: Callable[[], object],
+        wanted: Callable[[], bool] = lambda: True,
+        nice: int = 0,
     ) -> None:
         self.name = name
         self.main = main
         self.wanted = wanted
+        self.nice = nice
         self.log = settings.DATA_DIR / "logs" / f"{name}.log"
         self.pid = 0
         self.status: int | None = None
@@ -100,6 +107,7 @@ class Child:
         code = 1
         try:
             os.setsid()
+            os.nice(self.nice)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
             if sys.platform == "linux":
@@ -241,8 +249,11 @@ class Command(BaseCommand):
             words = ["worker", "--queues", queue, "--pool", "solo", "--hostname", f"{queue}@%h"]
             words += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
             main, wanted = partial(_work, words), partial(_has_work, queue)
-            self.children.append(Child(f"worker-{queue}", main, wanted))
-        self.children.append(Child("sweeper", partial(upkeep.forever, threading.Event())))
+            nice = 0 if queue == "interactive" else NICE
+            self.children.append(Child(f"worker-{queue}", main, wanted, nice))
+        self.children.append(
+            Child("sweeper", partial(upkeep.forever, threading.Event()), nice=NICE)
+        )
 
     def _watch(self) -> None:
         again: dict[str, float] = {}
