@@ -4,6 +4,7 @@ import os
 import socket
 import sys
 import urllib.request
+from pathlib import Path
 
 sys.path.insert(0, os.getcwd())
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "labeler.settings")
@@ -15,9 +16,15 @@ def web() -> bool:
 
 
 def worker() -> bool:
-    """Whether a worker of this container answers the broker."""
-    from labeler import celery_app
+    """Whether a worker of this container answers the broker, or is in the middle of a task.
 
+    One without a pool answers nobody meanwhile, and a training takes hours.
+    """
+    from labeler import celery_app
+    from labeler.celery import busy
+
+    if busy().is_dir() and any(Path(f"/proc/{file.name}").exists() for file in busy().iterdir()):
+        return True
     answers = celery_app.control.ping(timeout=5) or []
     return any(name.endswith(f"@{socket.gethostname()}") for answer in answers for name in answer)
 

@@ -4,7 +4,10 @@ import contextlib
 import gc
 import logging.config
 import os
+import shutil
 import signal
+import socket
+from pathlib import Path
 from typing import Any
 
 from billiard import active_children
@@ -12,6 +15,7 @@ from celery import Celery
 from celery.signals import (
     before_task_publish,
     setup_logging,
+    task_postrun,
     task_prerun,
     worker_init,
     worker_process_init,
@@ -44,6 +48,28 @@ def _name_the_request(headers: dict[str, Any], **_: object) -> None:
 @task_prerun.connect
 def _log_under_its_name(task: Any, **_: object) -> None:
     request_id.set(getattr(task.request, "request_id", "-"))
+
+
+def busy() -> Path:
+    """A folder with a file for each process of this container that does a task, by its number."""
+    return Path(settings.SPOOL_DIR) / f"busy-{socket.gethostname()}"
+
+
+@worker_init.connect
+def _nothing_yet(**_: object) -> None:
+    """What an earlier process left, whose number this one may have."""
+    shutil.rmtree(busy(), ignore_errors=True)
+
+
+@task_prerun.connect
+def _busy(**_: object) -> None:
+    busy().mkdir(parents=True, exist_ok=True)
+    (busy() / str(os.getpid())).touch()
+
+
+@task_postrun.connect
+def _free(**_: object) -> None:
+    (busy() / str(os.getpid())).unlink(missing_ok=True)
 
 
 @worker_shutting_down.connect

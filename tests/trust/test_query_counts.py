@@ -30,7 +30,7 @@ from tests.conftest import new_annotation
 from tests.trust.access_table import ROWS, Row
 from tests.trust.everybody import browser, one_of_everything, send
 
-MORE = 2
+MORE = 1
 ROUTES = [
     row for row in ROWS if row.method == "GET" and row.least != "anybody" and row.ok in (200, 302)
 ]
@@ -48,7 +48,7 @@ def queries(client: Client, row: Row, things) -> int:
 
 
 def more_of_everything(people, things) -> None:
-    """MORE times everything, each by somebody else, and many below each single thing."""
+    """MORE times everything, each by somebody else, and more below each single thing."""
     project = Project.objects.get(pk=things["project"])
     annotation = Annotation.objects.get(pk=things["annotation"])
     job = Job.objects.get(pk=things["job"])
