@@ -1,6 +1,7 @@
 """Images: the grid, uploads, and the bytes."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +23,7 @@ from annotations.api.jobs import JobSerializer
 from annotations.api.pagination import PageQuery, page_of
 from annotations.api.uploads import UploadView, full_name
 from annotations.errors import NotFound, ServiceError
-from annotations.models import Annotation, Image, Job, Project
+from annotations.models import Annotation, Image, Job, Project, StoredFile
 from annotations.selectors import images as selectors
 from annotations.selectors import pictures
 from annotations.selectors.projects import get_project
@@ -230,7 +231,8 @@ class AnnotationPicture(View):
         annotation = find(rows, request.user, pk=pk)
         colors = pictures.category_colors(annotation.project)
         etag = pictures.etag(annotation, colors)
-        return _drawn(request, etag, lambda: pictures.draw_annotation(annotation, colors))
+        draw = partial(pictures.draw_annotation, annotation, colors)
+        return _drawn(request, etag, annotation.image.file, draw)
 
 
 class ProposalsPicture(View):
@@ -245,14 +247,18 @@ class ProposalsPicture(View):
         colors = pictures.category_colors(image.project)
         newest = pictures.newest_predictions(image)
         etag = pictures.proposals_etag(image, newest, colors)
-        return _drawn(request, etag, lambda: pictures.draw_proposals(image, newest, colors))
+        draw = partial(pictures.draw_proposals, image, newest, colors)
+        return _drawn(request, etag, image.file, draw)
 
 
-def _drawn(request: Request, etag: str, draw: Callable[[], bytes]) -> HttpResponseBase:
-    """What `draw` gives, unless the browser has it."""
+def _drawn(
+    request: Request, etag: str, file: StoredFile, draw: Callable[[], bytes]
+) -> HttpResponseBase:
+    """What `draw` makes of the file's thumbnail, unless the browser has it."""
     tag = f'"{etag}"'
     response: HttpResponseBase | None = get_conditional_response(request._request, etag=tag)
     if response is None:
+        thumbnails.ensure(file)
         response = HttpResponse(draw(), content_type="image/jpeg")
     response["ETag"] = tag
     response["Cache-Control"] = "private, no-cache"

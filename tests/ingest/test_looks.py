@@ -145,6 +145,13 @@ def test_who_asks_for_a_thumbnail_first_gets_it(
     assert client_of(teammate).get(f"/api/images/{image}/thumbnail").status_code == 404
 
 
+def test_who_asks_for_labels_first_gets_them_on_the_picture(upload, manager, client_of):
+    image = uploaded(upload(manager, {"a.jpg": samples.jpeg()}))
+    reply = client_of(manager).get(f"/api/images/{image}/proposals/picture")
+    assert default_storage.exists(thumbnail_of(image))
+    assert Pillow.open(io.BytesIO(reply.content)).size == (40, 30)
+
+
 def test_the_thumbnail_of_what_was_deleted_meanwhile_does_not_stay(upload, manager, state):
     image = uploaded(upload(manager, {"a.jpg": samples.jpeg()}))
     row = StoredFile.objects.get(images=image)
