@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from annotations.services import backups
+from labeler.settings import _storage
+from tests.datasets.test_object_store import bucket
 from tests.live import Api, LiveApp, picture
 from tests.rows import rows
 from tests.servers import postgres, postgres_url
 from tests.trust.conftest import stored_files
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["bucket", "postgres", "postgres_url"]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -134,6 +136,33 @@ def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+
+
+def test_files_go_from_a_folder_to_an_object_store_and_back(kept, bucket, tmp_path, settings):
+    """`bucket` makes a store the storage after the back-up was taken of a folder."""
+    before = rows()
+    assert bucket() == set()
+    call_command("flush", interactive=False)
+    backups.restore(kept, force=True)
+    assert (rows(), bucket()) == (before, {"originals/ab/one.png"})
+    backups.backup(tmp_path / "of the store")
+    media = "media/originals/ab/one.png"
+    assert (tmp_path / "of the store" / media).read_bytes() == b"the bytes"
+    default_storage.save("originals/later.png", ContentFile(b"later"))
+    call_command("flush", interactive=False)
+    backups.restore(tmp_path / "of the store", force=True)
+    assert (rows(), bucket()) == (before, {"originals/ab/one.png"})
+
+
+def test_a_store_that_is_away_is_said(kept, settings, tmp_path):
+    gone = _storage("s3://key:secret@127.0.0.1:1/labels?tls=0")
+    settings.STORAGES = {**settings.STORAGES, "default": gone}
+    before = rows()
+    for words in (("backup", tmp_path / "second"), ("restore", kept, "--force")):
+        with pytest.raises(CommandError, match="The file storage does not answer"):
+            call_command(*words)
+    assert rows() == before
+    assert not [path for path in tmp_path.iterdir() if "second" in path.name]
 
 
 SPOIL = {

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotations.errors import ServiceError
 from annotations.management.cli import counted, progress_bar
 from annotations.services import backups
 
@@ -20,7 +21,7 @@ class Command(BaseCommand):
         try:
             with bar:
                 done = backups.backup(folder.absolute(), move)
-        except (backups.BackupError, OSError) as error:
+        except (backups.BackupError, ServiceError, OSError) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(
             f"{folder}: the database and {counted(done.files, 'file')} ({done.bytes / 1e6:.1f} MB)"

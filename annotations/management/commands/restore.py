@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from annotations.errors import ServiceError
 from annotations.management.cli import counted, progress_bar
 from annotations.services import backups
 
@@ -24,6 +25,6 @@ class Command(BaseCommand):
         try:
             with bar:
                 done = backups.restore(folder.absolute(), force=force, progress=move)
-        except (backups.BackupError, OSError) as error:
+        except (backups.BackupError, ServiceError, OSError) as error:
             raise CommandError(str(error)) from None
         self.stdout.write(f"The database and {counted(done.files, 'file')} are what they were.")
