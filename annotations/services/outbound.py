@@ -148,7 +148,7 @@ def _addresses(host: str, port: int) -> list[str]:
 def _require_public(host: str, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> None:
     inner = getattr(address, "ipv4_mapped", None) or address
     public = inner.is_global and not inner.is_multicast and not inner.is_reserved
-    if inner.version == 6:
+    if isinstance(inner, ipaddress.IPv6Address):
         public = public and not inner.is_site_local  # of long ago, and still routed inside
         public = public and not any(inner in net for net in TRANSLATED)
     if not public and not (settings.DEBUG and inner.is_loopback):
