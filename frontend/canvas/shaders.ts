@@ -65,39 +65,44 @@ const int HIGHLIGHTED = 4;
 
 uint slotAt(vec2 pixel) {
   ivec2 p = ivec2(floor(pixel));
-  if (p.x < 0 || p.y < 0 || p.x >= u_size.x || p.y >= u_size.y) return 0u;
-  ivec2 t = (p >> u_level) - u_origin;
-  t += ivec2(lessThan(t, ivec2(0))) * u_ring - ivec2(greaterThanEqual(t, u_ring)) * u_ring;
-  return texelFetch(u_labels, t.yx, 0).r;
+  uvec2 t = uvec2((p >> u_level) - u_origin);
+  uvec2 ring = uvec2(u_ring);
+  t = min(t, min(t + ring, t - ring)); // what is below 0 is very large
+  uint slot = texelFetch(u_labels, ivec2(t.yx), 0).r;
+  return all(lessThan(uvec2(p), uvec2(u_size))) ? slot : 0u;
 }
 
 vec4 entry(uint slot) {
   return texelFetch(u_palette, ivec2(int(slot & 255u), int(slot >> 8u)), 0);
 }
 
-bool differs(uint slot, float width) {
-  float d = width * u_ratio / u_scale;
-  return slotAt(v_pixel + vec2(d, 0.0)) != slot || slotAt(v_pixel - vec2(d, 0.0)) != slot
-      || slotAt(v_pixel + vec2(0.0, d)) != slot || slotAt(v_pixel - vec2(0.0, d)) != slot;
-}
-
 void main() {
   uint slot = slotAt(v_pixel);
-  if (slot == 0u) discard;
   vec4 found = entry(slot);
   int flags = int(found.a * 255.0 + 0.5);
-  if ((flags & HIDDEN) != 0) discard;
+  bool shown = slot != 0u && (flags & HIDDEN) == 0;
   bool selected = (flags & SELECTED) != 0;
   bool highlighted = (flags & HIGHLIGHTED) != 0;
+  // A loop and not branches: drawing in software takes every branch, and leaves a loop.
+  int looks = shown ? (selected ? 2 : 1) : 0;
+  int look = 0;
+  for (; look < looks; look++) {
+    float d = (look > 0 ? 3.0 : highlighted && !selected ? 2.0 : 1.0) * u_ratio / u_scale;
+    uvec4 near = uvec4(
+      slotAt(v_pixel + vec2(d, 0.0)), slotAt(v_pixel - vec2(d, 0.0)),
+      slotAt(v_pixel + vec2(0.0, d)), slotAt(v_pixel - vec2(0.0, d)));
+    if (near != uvec4(slot)) break;
+  }
+  if (!shown) discard;
   vec3 color = found.rgb;
   float alpha = u_outlineOnly ? 0.0 : u_opacity;
   if (highlighted) alpha = max(alpha + 0.12, 0.12);
   if (selected) {
     color = mix(color, vec3(1.0), 0.12);
     if (!u_outlineOnly) alpha = min(alpha + 0.15, 0.9);
-    if (differs(slot, 1.0)) { o_color = vec4(0.05, 0.05, 0.08, 0.95); return; }
-    if (differs(slot, 3.0)) { o_color = vec4(1.0); return; }
-  } else if (differs(slot, highlighted ? 2.0 : 1.0)) {
+    if (look < 1) { o_color = vec4(0.05, 0.05, 0.08, 0.95); return; }
+    if (look < 2) { o_color = vec4(1.0); return; }
+  } else if (look < 1) {
     color = highlighted ? mix(color, vec3(1.0), 0.4) : color;
     alpha = max(alpha, 0.95);
   }
