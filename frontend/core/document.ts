@@ -1,7 +1,7 @@
 import { Gesture } from "./gesture";
 import { DEFAULT_HISTORY_BYTES, History, type Patch } from "./history";
 import type { LabelMap } from "./labelmap";
-import { geometryMask, type LoadedPixels, loadPixels } from "./loading";
+import { geometryMask, type LoadedPixels, loadingOrder, loadPixels } from "./loading";
 import { Mask } from "./mask";
 import { Store } from "./store";
 import type {
@@ -109,6 +109,16 @@ export class Document {
   /** Whether the region covers that pixel, also where others lie in front. */
   covers(uuid: string, x: number, y: number): boolean {
     return this.store.mask(uuid).has(Math.floor(x), Math.floor(y));
+  }
+
+  /** Makes masks that were left for later while `go` says so; true when all are made. */
+  makeMasks(go: () => boolean): boolean {
+    for (const mask of this.store.masks.values()) {
+      if (mask.isMade) continue;
+      if (!go()) return false;
+      mask.make();
+    }
+    return true;
   }
 
   proposal(id: number): Proposal | null {
@@ -261,9 +271,4 @@ export class Document {
   private emit(change: Change): void {
     for (const listener of [...this.listeners]) listener(change);
   }
-}
-
-/** Regions in the order of `DocumentOptions.pixels`: back to front where they may overlap. */
-export function loadingOrder(kind: ProjectKind, regions: readonly StoredRegion[]): StoredRegion[] {
-  return kind === "instance" ? [...regions].sort((a, b) => a.order - b.order) : [...regions];
 }

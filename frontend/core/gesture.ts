@@ -420,7 +420,11 @@ export class Gesture {
   /** What of a mask belongs to no region. */
   private freePart(mask: Mask): Mask {
     const writer = new MaskWriter(new Mask(mask.size, new Map(mask.tiles)));
-    for (const { uuid } of this.store.sorted) writer.subtract(this.store.mask(uuid));
+    const bounds = mask.bbox();
+    for (const { uuid, bbox } of this.store.sorted) {
+      const theirs = this.store.mask(uuid);
+      if (theirs.isMade || intersects(bbox, bounds)) writer.subtract(theirs);
+    }
     writer.finish();
     return writer.mask;
   }

@@ -1,4 +1,5 @@
 import { FULL, TILE, type Tile, tileColumns } from "./mask";
+import type { Spans } from "./spans";
 import type { Rect, Size } from "./types";
 
 const PIXELS = TILE * TILE;
@@ -117,14 +118,17 @@ export class LabelMap {
   }
 
   clearTile(index: number): void {
+    this.fillTile(index, 0);
+  }
+
+  private fillTile(index: number, slot: number): void {
     this.tiles[index] = null;
-    this.plain[index] = 0;
+    this.plain[index] = slot;
   }
 
   drawTile(index: number, tile: Tile, slot: number): void {
     if (tile === FULL) {
-      this.tiles[index] = null;
-      this.plain[index] = slot;
+      this.fillTile(index, slot);
       return;
     }
     const mine = this.open(index);
@@ -134,6 +138,28 @@ export class LabelMap {
       const base = w << 5;
       if (word === 0xffffffff) mine.fill(slot, base, base + 32);
       else for (let y = 0; y < 32; y++) if ((word >>> y) & 1) mine[base + y] = slot;
+    }
+  }
+
+  /** `spans` column after column; those of a column apart. */
+  drawSpans({ data, length }: Spans, slot: number): void {
+    const { width, height } = this.size;
+    const covered = new Uint8Array(Math.ceil(height / TILE));
+    for (let i = 0; i < length * 3; ) {
+      const start = i;
+      const column = data[i]! >> 6;
+      const columns = Math.min(TILE, width - column * TILE);
+      // How many columns of each tile are covered from end to end.
+      covered.fill(0);
+      for (; i < length * 3 && data[i]! >> 6 === column; i += 3) {
+        const bottom = data[i + 2]!;
+        const end = bottom === height ? covered.length : bottom >> 6;
+        for (let row = (data[i + 1]! + 63) >> 6; row < end; row++) covered[row]!++;
+      }
+      for (let row = 0; row < covered.length; row++) {
+        if (covered[row] === columns) this.fillTile(row * this.columns + column, slot);
+      }
+      for (let j = start; j < i; j += 3) this.fill(data[j]!, data[j + 1]!, data[j + 2]!, slot);
     }
   }
 

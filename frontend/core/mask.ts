@@ -35,7 +35,7 @@ export interface PackedMask {
  */
 export class Mask {
   readonly columns: number;
-  private held: Map<number, Tile> | PackedMask;
+  private held: Map<number, Tile> | PackedMask | (() => Mask);
 
   constructor(
     readonly size: Size,
@@ -47,8 +47,27 @@ export class Mask {
 
   /** By index = row of tiles * columns + column of tiles. */
   get tiles(): Map<number, Tile> {
-    if (!(this.held instanceof Map)) this.held = unpacked(this.held);
-    return this.held;
+    const { held } = this;
+    if (held instanceof Map) return held;
+    const tiles = typeof held === "function" ? held().tiles : unpacked(held);
+    this.held = tiles;
+    return tiles;
+  }
+
+  /** One whose pixels are made when they are asked for. */
+  static later(size: Size, make: () => Mask): Mask {
+    const mask = new Mask(size);
+    mask.held = make;
+    return mask;
+  }
+
+  make(): void {
+    void this.tiles;
+  }
+
+  /** False for one of `later` that nobody has asked for its pixels, so nobody has changed them. */
+  get isMade(): boolean {
+    return typeof this.held !== "function";
   }
 
   /** Throws RleError. */

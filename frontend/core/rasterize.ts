@@ -1,4 +1,5 @@
 import { Mask, MaskWriter } from "./mask";
+import { Spans } from "./spans";
 import type { Polygon, Ring, Size } from "./types";
 
 /**
@@ -32,18 +33,33 @@ export function rasterize(polygons: readonly Polygon[], size: Size): Mask {
 }
 
 function fill(writer: MaskWriter, ring: Ring): void {
-  const turns = crossings(ring, writer.mask.size);
+  const { data, length } = ringSpans(ring, writer.mask.size);
+  for (let i = 0; i < length * 3; i += 3) writer.set(data[i]!, data[i + 1]!, data[i + 2]!);
+}
+
+/** What a ring encloses, column after column; runs that touch are one. */
+export function ringSpans(ring: Ring, size: Size): Spans {
+  const spans = new Spans(size);
+  const { width, height } = size;
+  const turns = crossings(ring, size);
   for (let i = 0; i < turns.length; ) {
     // The end of one run at the start of the next one makes them one.
     if (turns[i] === turns[i + 1]) {
       i += 2;
       continue;
     }
-    const start = turns[i++]!;
+    let at = turns[i++]!;
     while (i + 1 < turns.length && turns[i] === turns[i + 1]) i += 2;
-    const end = turns[i++] ?? writer.mask.size.width * writer.mask.size.height;
-    writer.setRange(start, end);
+    const end = turns[i++] ?? width * height;
+    while (at < end) {
+      const x = Math.floor(at / height);
+      const top = x * height;
+      const bottom = Math.min(end, top + height);
+      spans.add(x, at - top, bottom - top);
+      at = bottom;
+    }
   }
+  return spans;
 }
 
 /**
@@ -54,8 +70,8 @@ function crossings(ring: Ring, size: Size): Float64Array {
   const { width, height } = size;
   const found: number[] = [];
   const cross = (x: number, v: number) => {
-    const y = (v + 0.5) / FINE - 0.5;
-    found.push(x * height + Math.ceil(Math.min(Math.max(y, 0), height)));
+    const y = Math.ceil((v + 0.5) / FINE - 0.5);
+    found.push(x * height + (y < 0 ? 0 : y > height ? height : y));
   };
   for (let i = 0; i < ring.length; i += 2) {
     const j = (i + 2) % ring.length;
@@ -64,27 +80,30 @@ function crossings(ring: Ring, size: Size): Float64Array {
     const dy = Math.abs(ye - ys);
     const flat = dx >= dy;
     if (flat ? xs > xe : ys > ye) [xs, ys, xe, ye] = [xe, ye, xs, ys];
+    const left = Math.min(xs, xe);
+    const first = left <= MIDDLE ? 0 : Math.ceil((left - MIDDLE) / FINE);
+    const last = Math.min(width - 1, Math.floor((Math.max(xs, xe) - 1 - MIDDLE) / FINE));
     if (flat) {
       const slope = dx === 0 ? 0 : (ye - ys) / dx;
-      const v = (u: number) => Math.trunc(ys + slope * (u - xs) + 0.5);
-      const last = Math.min(width - 1, Math.floor((xe - 1 - MIDDLE) / FINE));
-      for (let x = Math.max(0, Math.ceil((xs - MIDDLE) / FINE)); x <= last; x++) {
-        const u = FINE * x + MIDDLE;
-        cross(x, Math.min(v(u), v(u + 1)));
+      for (let x = first; x <= last; x++) {
+        const u = FINE * x + MIDDLE - xs;
+        cross(x, Math.trunc(ys + slope * (slope < 0 ? u + 1 : u) + 0.5));
       }
       continue;
     }
+    // The first step at which the outline has come to the other side.
     const slope = (xe - xs) / dy;
-    let u = Math.trunc(xs + 0.5);
-    for (let t = 1; t <= dy; t++) {
-      const next = Math.trunc(xs + slope * t + 0.5);
-      if (next === u) continue;
-      const x = (Math.min(u, next) - MIDDLE) / FINE;
-      if (x >= 0 && x < width && Number.isInteger(x)) cross(x, ys + t - 1);
-      u = next;
+    const right = slope > 0;
+    for (let x = first; x <= last; x++) {
+      const u = FINE * x + MIDDLE;
+      const there = (t: number) => Math.trunc(xs + slope * t + 0.5) > u === right;
+      let t = Math.min(dy, Math.max(1, Math.round((u + 0.5 - xs) / slope)));
+      while (t > 1 && there(t - 1)) t--;
+      while (!there(t)) t++;
+      cross(x, ys + t - 1);
     }
   }
-  return Float64Array.from(found).sort();
+  return new Float64Array(found).sort();
 }
 
 function fine(value: number): number {

@@ -32,6 +32,13 @@ export class Spans {
     this.length++;
   }
 
+  /** Pixels, where no two overlap. */
+  area(): number {
+    let sum = 0;
+    for (let i = 0; i < this.length * 3; i += 3) sum += this.data[i + 2]! - this.data[i + 1]!;
+    return sum;
+  }
+
   bounds(): Rect | null {
     if (this.length === 0) return null;
     let [x0, y0, x1, y1] = [Infinity, Infinity, -1, -1];

@@ -1,6 +1,6 @@
 import type { LabelMap } from "./labelmap";
 import { Mask, tileRect } from "./mask";
-import { unionRect } from "./rect";
+import { intersects, unionRect } from "./rect";
 import type { ProposalState, Rect, Region, Size } from "./types";
 
 export const MAX_SLOT = 65535;
@@ -95,8 +95,10 @@ export class Store {
       dirty = unionRect(dirty, tileRect(index, this.size));
       this.labels.clearTile(index);
     }
-    for (const { uuid, slot } of this.sorted) {
-      const mine = this.mask(uuid).tiles;
+    for (const { uuid, slot, bbox } of this.sorted) {
+      const mask = this.mask(uuid);
+      if (!mask.isMade && !(dirty && intersects(bbox, dirty))) continue;
+      const mine = mask.tiles;
       // Through the smaller of the two: many regions, few tiles, or the other way round.
       if (mine.size < tiles.size) {
         for (const [index, tile] of mine)
