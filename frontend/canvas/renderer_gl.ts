@@ -22,11 +22,16 @@ const MARGIN = 8;
 const TILES_KEPT = 96;
 /** Milliseconds of a frame for uploads; what is left waits for the next one. */
 const UPLOAD_MS = 2;
+/** Textures drawn smaller than this part of their size need mipmaps; linear filtering does for others. */
+const MIPMAP_BELOW = 0.5;
 /** The same while no labels are on the screen yet: nothing moves, and all are waited for. */
-const FIRST_UPLOAD_MS = 60;
+const FIRST_UPLOAD_MS = 200;
 
 interface ImageTile {
   readonly texture: WebGLTexture;
+  /** Texels of an image pixel. */
+  readonly density: number;
+  mipmapped?: boolean;
   readonly inner: Rect;
   readonly outer: Rect;
 }
@@ -151,7 +156,7 @@ export class GlRenderer implements Renderer {
     if (!whole) return;
     const rect = { x: 0, y: 0, ...size };
     const texture = this.makeTexture(whole, 0, 0, whole.width, whole.height);
-    this.preview = { texture, inner: rect, outer: rect };
+    this.preview = { texture, density: this.previewScale, inner: rect, outer: rect };
   }
 
   setLabels(labels: LabelMap): void {
@@ -226,8 +231,16 @@ export class GlRenderer implements Renderer {
       : this.bitmapTiles(camera);
     const covered = !this.pyramid && complete && tiles.length > 0;
     const below = this.preview && !covered ? [this.preview] : [];
-    for (const { texture, inner, outer } of [...below, ...tiles]) {
+    for (const tile of [...below, ...tiles]) {
+      const { texture, density, inner, outer } = tile;
+      const small = camera.scale * this.ratio < MIPMAP_BELOW * density;
       gl.bindTexture(gl.TEXTURE_2D, texture);
+      if (small && !tile.mipmapped) {
+        gl.generateMipmap(gl.TEXTURE_2D);
+        tile.mipmapped = true;
+      }
+      const smaller = small ? gl.LINEAR_MIPMAP_LINEAR : gl.LINEAR;
+      gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, smaller);
       gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MAG_FILTER, filter);
       gl.uniform4f(uniforms.u_rect ?? null, inner.x, inner.y, inner.width, inner.height);
       gl.uniform4f(uniforms.u_texture ?? null, outer.x, outer.y, outer.width, outer.height);
@@ -261,6 +274,7 @@ export class GlRenderer implements Renderer {
           const height = Math.min(size.height, (row + 1) * IMAGE_TILE + MARGIN) - y;
           return {
             texture: this.makeTexture(bitmap, x, y, width, height),
+            density: 1,
             inner: {
               x: column * IMAGE_TILE,
               y: row * IMAGE_TILE,
@@ -288,6 +302,7 @@ export class GlRenderer implements Renderer {
     for (const { rect, bitmap } of pyramid.visible(camera, this.screen, this.ratio)) {
       const tile = this.tile(bitmap, () => ({
         texture: this.makeTexture(bitmap, 0, 0, bitmap.width, bitmap.height),
+        density: bitmap.width / rect.width,
         inner: rect,
         outer: rect,
       }));
@@ -369,9 +384,8 @@ export class GlRenderer implements Renderer {
 
   private drawLabels(device: Camera): void {
     const { gl, display, size } = this;
-    const found = this.shown ?? this.next;
-    if (!found) return;
-    const { window, texture } = found;
+    if (!this.shown) return;
+    const { window, texture } = this.shown;
     const parts = window.parts(device, this.device);
     if (parts.length === 0) return;
     const uniforms = this.labelProgram.use();
@@ -419,7 +433,7 @@ export class GlRenderer implements Renderer {
     this.palette = null;
   }
 
-  /** A mipmapped texture of one window of a picture. */
+  /** A texture of one window of a picture, with place for mipmaps. */
   private makeTexture(
     source: ImageBitmap,
     x: number,
@@ -435,8 +449,6 @@ export class GlRenderer implements Renderer {
     gl.texStorage2D(gl.TEXTURE_2D, levels, gl.RGBA8, width, height);
     unpack(gl, 0, x, y);
     gl.texSubImage2D(gl.TEXTURE_2D, 0, 0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, source);
-    gl.generateMipmap(gl.TEXTURE_2D);
-    gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_MIN_FILTER, gl.LINEAR_MIPMAP_LINEAR);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_S, gl.CLAMP_TO_EDGE);
     gl.texParameteri(gl.TEXTURE_2D, gl.TEXTURE_WRAP_T, gl.CLAMP_TO_EDGE);
     return texture;

@@ -18,6 +18,7 @@ import { Painter } from "./colors";
 import { Comparison } from "./comparison";
 import { Engine } from "./engine";
 import { Holding } from "./holding";
+import { whenIdle } from "./idle";
 import { hotkeyOf, leaveField } from "./keys";
 import { stillMarks } from "./marks";
 import { Personal } from "./personal";
@@ -44,6 +45,9 @@ export type Dialog =
   | "guidelines"
   | "skip"
   | null;
+
+/** Milliseconds after opening in which the picture comes to the screen, and needs the processor. */
+const SETTLED_MS = 1000;
 
 /** Settings of the view that a browser remembers from image to image. */
 const KEPT = [
@@ -204,6 +208,7 @@ export class Editor {
       if (ticket !== this.ticket) return;
       this.phase.value = { state: "ready" };
       this.lookAhead();
+      setTimeout(() => whenIdle((go) => this.document.peek()?.makeMasks(go) ?? true), SETTLED_MS);
     } catch (error) {
       if (ticket !== this.ticket) return;
       const known = error instanceof ApiError ? error : new ApiError(0, "error", String(error));

@@ -1,11 +1,12 @@
 import { signal } from "@preact/signals";
 import { api, send } from "../api/client";
+import { codecWorker, earlyPixels } from "../api/early";
 import { categoryOf, proposalOf, type Workspace } from "../api/workspace";
-import { Document, loadingOrder } from "../core/document";
-import type { LoadedPixels } from "../core/loading";
-import type { StoredRegion } from "../core/types";
+import { Document } from "../core/document";
+import { type LoadedPixels, loadingOrder, unpackPixels } from "../core/loading";
+import type { Geometry, StoredRegion } from "../core/types";
 import type { Autosave, HandedIn, SaveState } from "../workers/autosave";
-import { type Codec, startCodec } from "../workers/codec";
+import { Codec } from "../workers/codec";
 import { IdbOutbox } from "../workers/outbox";
 import { LockSessions, pageClock, Saver } from "../workers/saver";
 import { regionFromWire, type WireRegion } from "../workers/wire";
@@ -22,7 +23,7 @@ export class Saving {
   private me: Promise<{ id: number; username: string }> | null = null;
   private saver: Promise<Saver> | null = null;
   private autosave: Autosave | null = null;
-  private readonly codec: Codec = startCodec();
+  private readonly codec = new Codec(codecWorker());
   private readonly active = new ActiveTime();
 
   constructor() {
@@ -93,7 +94,7 @@ export class Saving {
       regionFromWire(json as WireRegion),
     );
     let dismissed: readonly number[] = annotation?.dismissed ?? [];
-    let pixels = this.pixels(workspace, regions);
+    let pixels = annotation && this.firstPixels(workspace, annotation, regions);
     let autosave: Autosave | null = null;
     if (annotation?.editable ?? workspace.may_start) {
       const saver = await this.start();
@@ -131,14 +132,30 @@ export class Saving {
     return doc;
   }
 
+  /** `pixels`, of a workspace that the server has just sent; they may be under way. */
+  private firstPixels(
+    workspace: Workspace,
+    { id, revision }: NonNullable<Workspace["annotation"]>,
+    regions: readonly StoredRegion[],
+  ): Promise<LoadedPixels | null> {
+    const made = earlyPixels(id, revision).then((early) =>
+      early
+        ? unpackPixels(early, geometriesOf(workspace, regions))
+        : this.pixels(workspace, regions),
+    );
+    made.catch(() => undefined); // before it is waited for
+    return made;
+  }
+
   /** What the worker makes of many regions, asked for at once; null of few. */
   private pixels(
-    { image: { width, height }, project: { kind } }: Workspace,
+    workspace: Workspace,
     regions: readonly StoredRegion[],
   ): Promise<LoadedPixels> | null {
     if (regions.length <= FEW_REGIONS) return null;
-    const geometries = loadingOrder(kind, regions).map(({ geometry }) => geometry);
-    const made = this.codec.load({ width, height }, kind !== "instance", geometries);
+    const { width, height } = workspace.image;
+    const exclusive = workspace.project.kind !== "instance";
+    const made = this.codec.load({ width, height }, exclusive, geometriesOf(workspace, regions));
     made.catch(() => undefined); // before it is waited for
     return made;
   }
@@ -188,4 +205,8 @@ export class Saving {
     this.state.value = null;
     if (autosave) void this.saver?.then((saver) => saver.close(autosave));
   }
+}
+
+function geometriesOf({ project }: Workspace, regions: readonly StoredRegion[]): Geometry[] {
+  return loadingOrder(project.kind, regions).map(({ geometry }) => geometry);
 }

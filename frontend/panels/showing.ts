@@ -8,6 +8,9 @@ import { toastError } from "./toasts";
 
 type Info = Workspace["image"];
 
+/** Milliseconds: a picture that is there before is not worth a glimpse, which would only flash. */
+const GLIMPSE_AFTER = 150;
+
 /** The picture of the open image: a glimpse of it first, then all, then other values of it. */
 export class Showing {
   /** True until the first pixels are there. */
@@ -43,7 +46,8 @@ export class Showing {
   /** Shows an image as it comes; ends when all of it is there. `size` is that of the image. */
   async open(image: number, size: Size | Promise<Size>, told: Promise<Info>): Promise<void> {
     const { turn } = this;
-    void Promise.all([Picture.glimpse(image), size]).then(
+    const patience = new Promise((resolve) => setTimeout(resolve, GLIMPSE_AFTER));
+    void Promise.all([Picture.glimpse(image), size, patience]).then(
       ([bitmap, whole]) => {
         if (turn === this.turn) this.showGlimpse(bitmap, whole);
       },

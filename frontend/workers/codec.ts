@@ -21,6 +21,25 @@ export type CodecRequest =
       readonly geometries: readonly Geometry[];
     };
 
+/** To fetch a workspace: answered by an `OpenReply`, then a `DrawnReply`. */
+export interface OpenRequest {
+  readonly do: "open";
+  readonly url: string;
+}
+
+export interface OpenReply {
+  /** What the server says; null when it could not be reached. */
+  readonly said: { readonly status: number; readonly body: ArrayBuffer } | null;
+}
+
+export interface DrawnReply {
+  readonly drawn: {
+    readonly annotation: number;
+    readonly revision: number;
+    readonly pixels: PackedPixels;
+  } | null;
+}
+
 export interface CodecReply {
   readonly id: number;
   readonly counts?: string;
@@ -74,7 +93,7 @@ export class Codec {
     if (!this.worker) return loadPixels(size, exclusive, geometries);
     const reply = await this.ask({ id: this.next++, do: "load", size, exclusive, geometries }, []);
     if (!reply.pixels) throw new Error(reply.error);
-    return unpackPixels(reply.pixels);
+    return unpackPixels(reply.pixels, geometries);
   }
 
   private ask(request: CodecRequest, transfer: Transferable[]): Promise<CodecReply> {
@@ -85,9 +104,4 @@ export class Codec {
       worker.postMessage(request, transfer);
     });
   }
-}
-
-export function startCodec(): Codec {
-  const worker = new Worker(new URL("./codec.worker.ts", import.meta.url), { type: "module" });
-  return new Codec(worker);
 }

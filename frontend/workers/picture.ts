@@ -3,7 +3,8 @@ export const PREVIEW_SIDE = 2048;
 
 export interface DecodeRequest {
   readonly id: number;
-  readonly file: Blob;
+  /** Or where it is. */
+  readonly file: Blob | string;
 }
 
 export interface Decoded {
@@ -15,9 +16,16 @@ export interface Decoded {
 export type DecodeReply = { readonly id: number } & (Decoded | { readonly error: string });
 
 /** Decodes a file; the server sends it upright, so nothing is turned. */
-export async function decode(file: Blob): Promise<Decoded> {
-  const bitmap = await createImageBitmap(file, { imageOrientation: "none" });
+export async function decode(file: Blob | string): Promise<Decoded> {
+  const blob = typeof file === "string" ? await fetched(file) : file;
+  const bitmap = await createImageBitmap(blob, { imageOrientation: "none" });
   return { bitmap, preview: await smaller(bitmap) };
+}
+
+async function fetched(url: string): Promise<Blob> {
+  const reply = await fetch(url);
+  if (!reply.ok) throw new Error(`The server answered ${reply.status}.`);
+  return reply.blob();
 }
 
 export async function smaller(bitmap: ImageBitmap): Promise<ImageBitmap | null> {
@@ -36,7 +44,7 @@ export class PictureDecoder {
   private next = 1;
   private readonly waiting = new Map<number, (reply: DecodeReply) => void>();
 
-  async decode(file: Blob): Promise<Decoded> {
+  async decode(file: Blob | string): Promise<Decoded> {
     const worker = this.start();
     const id = this.next++;
     const reply = await new Promise<DecodeReply>((resolve) => {
