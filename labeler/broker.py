@@ -1,9 +1,13 @@
-"""The embedded broker: Celery's file-system transport, in which no message is read half written.
+"""The embedded broker: Celery's file-system transport, in which nothing is read half written.
 
 There a message has its name before it has its content, so that a worker that looks in this moment
-takes an empty one, and stops.
+takes an empty one, and stops. And what the machine had not written when it lost power stopped every
+worker at its start. Here what is damaged is dropped: the database says what is to be done.
 """
 
+import fcntl
+import json
+import logging
 import os
 import time
 import uuid
@@ -14,6 +18,8 @@ from kombu.transport import TRANSPORT_ALIASES, filesystem
 from kombu.utils.json import dumps
 
 WAIT_SECONDS = 0.2
+DAMAGED = (ValueError, TypeError)
+log = logging.getLogger(__name__)
 
 
 class Channel(filesystem.Channel):
@@ -23,6 +29,39 @@ class Channel(filesystem.Channel):
         aside = Path(self.data_folder_out) / f"{name}.part"
         aside.write_text(dumps(message))
         os.replace(aside, aside.with_name(f"{name}.{queue}.msg"))
+
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
+        while True:  # whatever was read is gone from the folder
+            try:
+                return super()._get(queue)
+            except ValueError:
+                log.warning("A damaged message in %s was dropped", queue)
+
+    def get_table(self, exchange: str) -> list[Any]:
+        try:
+            return list(super().get_table(exchange))
+        except DAMAGED:
+            self._mend(exchange)
+            return []
+
+    def _queue_bind(self, exchange: str, routing_key: str, pattern: str | None, queue: str) -> None:
+        try:
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+        except DAMAGED:
+            self._mend(exchange)
+            super()._queue_bind(exchange, routing_key, pattern, queue)
+
+    def _mend(self, exchange: str) -> None:
+        """An empty table in place of a damaged one; whoever reads or sends adds the own queue."""
+        with (Path(self.control_folder) / f"{exchange}.exchange").open("rb+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                [filesystem.exchange_queue_t(*row) for row in json.loads(file.read())]
+            except DAMAGED:
+                log.warning("The damaged table of %s is made anew", exchange)
+                file.seek(0)
+                file.truncate()
+                file.write(b"[]")
 
 
 class Transport(filesystem.Transport):

@@ -45,3 +45,21 @@ def test_a_message_is_there_when_it_is_whole(connection):
         found.append(message["number"])
     thread.join()
     assert sorted(found) == list(range(MESSAGES))
+
+
+@pytest.mark.parametrize(
+    "left",
+    [b"", b"\0" * 64, b'[["io", "", "io"], ["inter', b"[7]"],
+    ids=["empty", "zeros", "cut off", "other"],
+)
+def test_what_a_loss_of_power_left_of_tables_and_messages_stops_nobody(connection, tmp_path, left):
+    table = tmp_path / "control" / "io.exchange"
+    table.write_bytes(left)
+    (tmp_path / "messages" / "1_a.io.msg").write_bytes(left.rstrip(b"]"))
+    for channel in (connection.channel(), connection.channel()):
+        assert channel.get_table("io") == []
+        table.write_bytes(left)
+    channel._queue_bind("io", "io", None, "io")
+    assert [row[2] for row in connection.channel().get_table("io")] == ["io"]
+    channel._put("io", {"job": 1})
+    assert channel._get("io") == {"job": 1}

@@ -182,7 +182,9 @@ class Judge:
             wait_until(lambda: requests.get(f"{app.url}/healthz", timeout=5).ok, "the server")
             return list(self.work(api))
         except (ApiError, TimeoutError, requests.RequestException) as error:
-            return [repr(error)]
+            logs = {log.name: log.read_text() for log in self.disk.glob("data/logs/*.log")}
+            ends = [f"{name}: {text[-400:]}" for name, text in logs.items() if "Traceback" in text]
+            return [repr(error), *ends]
         finally:
             app.processes["serve"].terminate()
             app.processes["serve"].wait()
@@ -228,7 +230,7 @@ class Judge:
 
     def problem(self, disk: Disk, path: str, checked: Counter[str]) -> str:
         """What is wrong with a file that a row names: it is what was written, byte for byte."""
-        checked["files"] += 1
+        checked["file"] += 1
         there = self.disk / path
         if not there.is_file():
             return "not there"
@@ -247,7 +249,7 @@ class Judge:
             told.append(
                 history.Save(save.key, save.region, save.based_on, save.number, known, save.version)
             )
-            checked["saves"] += known == history.OK
+            checked["save"] += known == history.OK
         lost, wrong = history.check(told, revisions)
         return [f"save: {one}" for one in lost], wrong
 
