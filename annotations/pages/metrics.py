@@ -1,7 +1,7 @@
 """Figures for Prometheus: `/metrics`.
 
-For this machine itself, or for whoever has METRICS_TOKEN (`Authorization: Bearer …`); to others it
-does not exist. Several web processes share their counts in the folder PROMETHEUS_MULTIPROC_DIR.
+For this machine itself where no proxy is set, or for whoever has METRICS_TOKEN (`Authorization:
+Bearer …`); to others it does not exist. Several web processes share their counts in the folder PROMETHEUS_MULTIPROC_DIR.
 """
 
 import hmac
@@ -127,6 +127,8 @@ def _may_read_metrics(request: HttpRequest) -> bool:
     wanted = settings.METRICS_TOKEN
     if wanted and scheme == "Bearer" and hmac.compare_digest(given.encode(), wanted.encode()):
         return True
+    if settings.BEHIND_TLS:
+        return False  # a proxy, which may be on this machine and name nobody
     if any(name in request.headers for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP")):
         return False  # a proxy on this machine speaks for somebody else
     try:

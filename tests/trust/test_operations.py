@@ -189,6 +189,13 @@ class TestMetrics:
         reply = client.get("/metrics", REMOTE_ADDR=address, headers=headers)
         assert reply.status_code == status
 
+    def test_a_proxy_on_this_machine_that_names_nobody_opens_nothing(self, client, db, settings):
+        settings.BEHIND_TLS = True
+        settings.METRICS_TOKEN = "a token of metrics"
+        assert client.get("/metrics").status_code == 404
+        headers = {"Authorization": "Bearer a token of metrics"}
+        assert client.get("/metrics", headers=headers).status_code == 200
+
     def test_without_a_token_no_token_opens(self, client, db):
         headers = {"Authorization": "Bearer "}
         assert client.get("/metrics", REMOTE_ADDR="192.0.2.7", headers=headers).status_code == 404
