@@ -1,7 +1,8 @@
 """Figures for Prometheus: `/metrics`.
 
 For this machine itself where no proxy is set, or for whoever has METRICS_TOKEN (`Authorization:
-Bearer …`); to others it does not exist. Several web processes share their counts in the folder PROMETHEUS_MULTIPROC_DIR.
+Bearer …`); to others it does not exist. Several web processes share their counts in the folder
+PROMETHEUS_MULTIPROC_DIR.
 """
 
 import hmac
