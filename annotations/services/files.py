@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 CHUNK = 2**20
 PUTS_AT_ONCE = 16
+SYNCS_AT_ONCE = 4
 FEW = 4
 MAX_NAME = 1024
 LEFTOVER_SECONDS = 24 * 3600
@@ -134,7 +135,7 @@ def settle(files: Iterable[Path], top: Path, synced: Container[Path] = ()) -> No
     todo = [file for file in files if file not in synced]
     todo += leaves | {folder.parent for folder in made}
     if len(todo) > FEW:  # at once: the disk writes them together
-        with ThreadPoolExecutor(PUTS_AT_ONCE) as workers:
+        with ThreadPoolExecutor(SYNCS_AT_ONCE) as workers:
             list(workers.map(sync, todo))
     else:
         for path in todo:
@@ -166,7 +167,8 @@ class Placed:
             try:
                 source.replace(target)
             except FileNotFoundError:
-                _lasting.clear()
+                new = [one for one in target.parents if not one.exists()]
+                _lasting.difference_update(new)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
         except OSError as error:

@@ -24,7 +24,6 @@ from annotations.services.frames import PER_SECOND, Sampling
 GROUP = 32
 GROUP_BYTES = 64 * 2**20
 """So many files, and about so many bytes, are spooled at a time and stored in a transaction."""
-SYNCS = 8
 Upload = tuple[files.Readable, str]
 Outcome = ingest.FilesResult | Job | ServiceError
 """What became of a file, as `upload_file` says it, or why it was refused."""
@@ -164,7 +163,7 @@ def _spool(
     with (
         files.space(),
         pool.looking(settings.MAX_IMAGE_PIXELS) as looks,
-        ThreadPoolExecutor(SYNCS) as syncs,
+        ThreadPoolExecutor(files.SYNCS_AT_ONCE) as syncs,
     ):
         synced = []
         for number, (source, name) in uploads.items():
