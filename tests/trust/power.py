@@ -30,7 +30,7 @@ import threading
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,15 +95,18 @@ class Report:
 
 
 class JournaledPostgres(Postgres):
-    """A cluster below `root`."""
+    """A cluster below `root`, with a journal once it has one."""
 
-    def __init__(self, root: Path, journal: Callable[[], Journal]) -> None:
+    journal: Journal | None = None
+
+    def __init__(self, root: Path) -> None:
         super().__init__()
         self.folder.rename(root / "pg")
-        self.folder, self.journal = root / "pg", journal
+        self.folder = root / "pg"
 
     def command(self) -> list[str]:
-        words = [f"{name}={value}" for name, value in self.journal().environment.items()]
+        environment = self.journal.environment if self.journal else {}
+        words = [f"{name}={value}" for name, value in environment.items()]
         return ["env", *words, *super().command()]
 
 
@@ -124,7 +127,7 @@ class Installation:
         settings["JOB_LEASE_SECONDS"] = "5"
         self.postgres = None
         if plan.database == "postgres":
-            self.postgres = JournaledPostgres(self.root, lambda: self.journal)
+            self.postgres = JournaledPostgres(self.root)
             self.postgres.start()
             settings["DATABASE_URL"] = self.postgres.new_database()
         settings |= {"LABELER_DATA": str(self.root / "data"), "DEBUG": "1"}
@@ -139,6 +142,7 @@ class Installation:
                 self.postgres._end(signal.SIGINT)
             self.inodes = self.remember()
             if self.postgres:
+                self.postgres.journal = self.journal
                 self.postgres.start()
             self.app.environment |= self.journal.environment
             self.app.spawn("serve", "manage.py", "serve", "--port", str(self.app.port))
@@ -164,10 +168,6 @@ class Installation:
         for path in sorted(self.root.rglob("*")):
             if path.is_file() or path.is_dir():
                 found[str(path.relative_to(self.root))] = path.stat().st_ino
-        # What is written from here on is in the journal: what came before counts as synced.
-        self.journal.path.unlink()
-        self.journal.library.unlink()
-        self.journal = Journal(self.folder, self.root)
         return found
 
     def set_up(self) -> None:

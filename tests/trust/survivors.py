@@ -35,17 +35,15 @@ ENDED = ("submitted", "approved")
 NOT_WRITTEN_BY_CALLS = ("-shm", ".log")
 """Mapped memory, and what was open before the journal was."""
 
+SPOOL, MEDIA = "data/spool/*", "data/media"
 FAULTS = {
-    "the database": (
-        Deaf(files=("data/labeler.sqlite3*", "pg/data/pg_wal/*")),
-        "save",
-    ),
-    "originals": (Deaf(files=("*/original", "data/media/originals/*")), "original"),
-    "thumbnails": (Deaf(files=("*/thumbnail*", "data/media/thumbs/*")), "thumbnail"),
-    "upright rasters": (Deaf(files=("*/upright*", "data/media/upright/*")), "upright"),
-    "releases": (Deaf(files=("*/snapshot", "data/media/releases/*")), "release"),
-    "exports": (Deaf(files=("*/export.zip", "data/media/exports/*")), "export"),
-    "folders of files": (Deaf(folders=("data/media/*",)), "original"),
+    "the database": (Deaf(files=("data/labeler.sqlite3*", "pg/data/pg_wal/*")), "save"),
+    "originals": (Deaf(files=(SPOOL, f"{MEDIA}/originals/*")), "original"),
+    "thumbnails": (Deaf(files=(SPOOL, f"{MEDIA}/thumbs/*")), "thumbnail"),
+    "upright rasters": (Deaf(files=(SPOOL, f"{MEDIA}/upright/*")), "upright"),
+    "releases": (Deaf(files=(SPOOL, f"{MEDIA}/releases/*")), "release"),
+    "exports": (Deaf(files=(SPOOL, f"{MEDIA}/exports/*")), "export"),
+    "folders of files": (Deaf(folders=(f"{MEDIA}/*",)), "original"),
 }
 """Faults to plant: whose syncs are not obeyed, and what the check must miss then."""
 
