@@ -29,7 +29,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from annotations.access import require
-from annotations.errors import ServiceError, StorageAway
+from annotations.errors import Conflict, ServiceError, StorageAway
 from annotations.models import Job, JobItem, JobShare, Project
 from annotations.models.projects import Role
 from annotations.prepared import A_UUID, Insert, Prepared, Update
@@ -40,6 +40,10 @@ log = logging.getLogger(__name__)
 
 State = Job.State
 SUSPECTS = Job.Kind.SUSPECTS
+CHANGES = (
+    Job.Kind.INGEST, Job.Kind.IMPORT, Job.Kind.PRELABEL, Job.Kind.CONSENSUS, Job.Kind.TRAIN,
+)  # fmt: skip
+"""What they make goes into the project; others only read it."""
 PROGRESS_EVERY_SECONDS = 0.5
 OTHERS_EVERY_SECONDS = 0.2
 """How often is looked whether the other workers are ready."""
@@ -520,6 +524,8 @@ def retry(user, job: Job) -> Job:
     for its failed items. Raises ServiceError 409 for any other.
     """
     require(user, job.project_id, Role.REVIEWER if job.kind == SUSPECTS else Role.MANAGER)
+    if job.kind in CHANGES and job.project.archived:
+        raise Conflict("archived", "The project is archived, so nothing in it changes.")
     again = Q(state__in=[State.FAILED, State.CANCELLED]) | Q(
         state=State.DONE, items__state=State.FAILED
     )

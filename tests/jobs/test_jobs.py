@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from annotations.errors import ServiceError
-from annotations.models import Job, Membership
+from annotations.models import Job, Membership, Project
 from annotations.services import jobs, sweeping
 
 State = Job.State
@@ -261,14 +261,17 @@ def test_a_done_job_is_neither_cancelled_nor_retried(make_job):
     assert refused.value.status == 409
 
 
-def test_whoever_may_not_ask_for_it_any_more_cannot_retry_it(make_job, project, client_of):
+def test_what_could_not_be_asked_for_now_is_not_retried(make_job, project, client_of):
     job = make_job()
-    Job.objects.filter(pk=job.pk).update(state=State.FAILED)
+    Job.objects.filter(pk=job.pk).update(state=State.FAILED, kind="prelabel")
     mine = Membership.objects.filter(project=project, user=job.created_by)
     client = client_of(job.created_by)
     mine.update(role="reviewer")
     assert client.post(f"/api/jobs/{job.pk}/retry").status_code == 403
     mine.update(role="manager")
+    Project.objects.filter(pk=project.pk).update(archived_at=timezone.now())
+    assert client.post(f"/api/jobs/{job.pk}/retry").json()["code"] == "archived"
+    Project.objects.filter(pk=project.pk).update(archived_at=None)
     assert client.post(f"/api/jobs/{job.pk}/retry").status_code == 200
 
 
