@@ -122,6 +122,8 @@ def _snake_case(qualified: str) -> str:
 class View(APIView):
     query: dict[str, Any]
     body: dict[str, Any]
+    # No OPTIONS: Django REST framework would answer it for things that one may not see.
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     # Whether writing here needs a token of the scope `admin`.
     administers = False
 

@@ -23,6 +23,7 @@ from annotations.api import (
     workspace,
 )
 
+SCHEMA = {"permission_classes": [IsAuthenticated], "http_method_names": ["get", "head"]}
 urlpatterns = [
     *auth.urlpatterns,
     *projects.urlpatterns,
@@ -40,5 +41,5 @@ urlpatterns = [
     *datasets.urlpatterns,
     *releases.urlpatterns,
     *quality.urlpatterns,
-    path("schema", SpectacularAPIView.as_view(permission_classes=[IsAuthenticated])),
+    path("schema", SpectacularAPIView.as_view(**SCHEMA)),
 ]

@@ -39,7 +39,7 @@ login = require_http_methods(["GET", "HEAD", "POST"])(
         extra_context={"sso": sso.offer},
     )
 )
-logout = LogoutView.as_view()
+logout = require_POST(LogoutView.as_view())
 
 
 @require_POST

@@ -15,7 +15,7 @@ from annotations.models import Membership, User
 from tests.trust.access_table import API, PAGES, ROWS, Row, expected, who_asks
 from tests.trust.everybody import browser, send
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 UNSAFE = [row for row in ROWS if row.method != "GET"]
 MISSING = 9_000_000
 
