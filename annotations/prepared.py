@@ -7,13 +7,14 @@ database, and filled in with values.
 
 import inspect
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 from weakref import WeakSet
 
 import orjson
-from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 from django.db.models import Model, QuerySet, TextField
 from django.db.models.functions import Cast
 from django.db.models.query import get_related_populators
@@ -160,9 +161,7 @@ class _Compiled:
                 given[place : place + 1] = map(_for_database, value)
             else:
                 given[place] = _for_database(value)
-        with connection.cursor() as cursor:
-            cursor.execute(sql, given)
-            rows = cursor.fetchall()
+        rows = _asked(sql, given)
         if self.converters and rows:
             compiler = self.query.get_compiler(connection=connection)
             return list(compiler.apply_converters(rows, self.converters))
@@ -183,6 +182,25 @@ def _widened(sql: str, place: int, count: int) -> str:
     parts = sql.split("%s")
     many = ", ".join(["%s"] * count)
     return f"{'%s'.join(parts[: place + 1])}{many}{'%s'.join(parts[place + 1 :])}"
+
+
+def _asked(sql: str, given: list[Any], returns: bool = True) -> list[Any]:
+    """The rows that the database answers, `returns` says whether there may be any.
+
+    As a cursor of Django's does it, whose layers take longer than SQLite does. Where somebody
+    listens to what is asked it is one.
+    """
+    here: Any = connections[DEFAULT_DB_ALIAS]  # `connection` looks it up with each attribute
+    if here.execute_wrappers or here.queries_logged:
+        with here.cursor() as cursor:
+            cursor.execute(sql, given)
+            return cursor.fetchall() if returns else []
+    here.close_if_health_check_failed()
+    here.ensure_connection()
+    here.validate_no_broken_transaction()
+    with here.wrap_database_errors, closing(here.create_cursor()) as cursor:
+        cursor.execute(sql, given)
+        return cursor.fetchall() if returns else []
 
 
 class Insert:
@@ -219,10 +237,7 @@ class Insert:
         for first in range(0, len(instances), _ROWS_AT_ONCE):
             part = instances[first : first + _ROWS_AT_ONCE]
             sql = f"{self._head}{', '.join([self._row] * len(part))}{self._tail}"
-            with connection.cursor() as cursor:
-                cursor.execute(sql, self._columns.values(part, new=True))
-                if self._returns:
-                    made += cursor.fetchall()
+            made += _asked(sql, self._columns.values(part, new=True), self._returns)
         if not self._returns or len(made) < len(instances):
             return not self._returns
         for instance, (key,) in zip(instances, made, strict=True):
@@ -240,9 +255,8 @@ class Update:
         self._sql = f"UPDATE {self._columns.table} SET {written} WHERE {_key(model)} = %s"  # noqa: S608 (names of models)
 
     def __call__(self, instance: Model) -> None:
-        with connection.cursor() as cursor:
-            values = self._columns.values([instance], new=False)
-            cursor.execute(self._sql, [*values, instance.pk])
+        values = self._columns.values([instance], new=False)
+        _asked(self._sql, [*values, instance.pk], returns=False)
 
 
 class _Columns:
