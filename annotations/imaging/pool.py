@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -226,13 +227,14 @@ class Looks:
     def __init__(self, decoder: Decoder, max_pixels: int) -> None:
         self._decoder, self._max_pixels = decoder, max_pixels
         self._shown: list[Path] = []
+        self._showing = threading.Lock()
 
     def show(self, source: Path) -> None:
-        """A JPEG."""
-        self._decoder.send(
-            {"look": str(source), "max_pixels": self._max_pixels, "seconds": LOOK_SECONDS}
-        )
-        self._shown.append(source)
+        """A JPEG. Any thread may."""
+        ask = {"look": str(source), "max_pixels": self._max_pixels, "seconds": LOOK_SECONDS}
+        with self._showing:
+            self._decoder.send(ask)
+            self._shown.append(source)
 
     def answers(self) -> dict[Path, Decoded]:
         """Of the pictures that are whole for certain, need no change, and lack but a thumbnail.

@@ -158,32 +158,40 @@ def _spool(
 ) -> dict[Path, pool.Decoded]:
     """Fills `spooled`, safe on disk, and `refused`. The pictures that need but a thumbnail.
 
-    One file is copied and hashed while others are looked at and synced.
+    Files are copied, hashed and synced side by side while those before are looked at.
     """
-    with (
-        files.space(),
-        pool.looking(settings.MAX_IMAGE_PIXELS) as looks,
-        ThreadPoolExecutor(files.SYNCS_AT_ONCE) as syncs,
-    ):
-        synced = []
-        for number, (source, name) in uploads.items():
+    with pool.looking(settings.MAX_IMAGE_PIXELS) as looks:
+
+        def take(upload: Upload) -> ingest.Spooled | ServiceError:
             try:
                 with files.space():
-                    one = ingest.spool(source, name, settings.SPOOL_DIR, synced=False)
+                    return _take(upload, looks)
             except ServiceError as error:
-                refused[number] = error
-                continue
-            spooled[number] = one
-            if one.kind is JPEG:
-                looks.show(one.path)
-            if len(uploads) > 1:
-                synced.append(syncs.submit(files.sync, one.path))
+                return error
+
+        if len(uploads) > 1:
+            with ThreadPoolExecutor(files.SYNCS_AT_ONCE) as workers:
+                taken = list(workers.map(take, uploads.values()))
+        else:
+            taken = list(map(take, uploads.values()))
+        for number, one in zip(uploads, taken, strict=True):
+            if isinstance(one, ServiceError):
+                refused[number] = one
             else:
-                files.sync(one.path)
-        whole = looks.answers()
-        for sync in synced:
-            sync.result()
-        return whole
+                spooled[number] = one
+        return looks.answers()
+
+
+def _take(upload: Upload, looks: pool.Looks) -> ingest.Spooled:
+    one = ingest.spool(*upload, settings.SPOOL_DIR, synced=False)
+    try:
+        if one.kind is JPEG:
+            looks.show(one.path)
+        files.sync(one.path)
+    except BaseException:
+        one.path.unlink()
+        raise
+    return one
 
 
 def _decoded(
