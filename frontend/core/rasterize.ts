@@ -42,6 +42,8 @@ export function ringSpans(ring: Ring, size: Size): Spans {
   const spans = new Spans(size);
   const { width, height } = size;
   const turns = crossings(ring, size);
+  let x = Math.floor((turns[0] ?? 0) / height);
+  let top = x * height;
   for (let i = 0; i < turns.length; ) {
     // The end of one run at the start of the next one makes them one.
     if (turns[i] === turns[i + 1]) {
@@ -52,8 +54,10 @@ export function ringSpans(ring: Ring, size: Size): Spans {
     while (i + 1 < turns.length && turns[i] === turns[i + 1]) i += 2;
     const end = turns[i++] ?? width * height;
     while (at < end) {
-      const x = Math.floor(at / height);
-      const top = x * height;
+      while (top + height <= at) {
+        top += height;
+        x++;
+      }
       const bottom = Math.min(end, top + height);
       spans.add(x, at - top, bottom - top);
       at = bottom;
@@ -66,11 +70,11 @@ export function ringSpans(ring: Ring, size: Size): Spans {
  * Sorted pixel numbers (column by column) at which outside and inside change: where the outline goes
  * from column 5 x + 2 of the fine grid to the next one, or back.
  */
-function crossings(ring: Ring, size: Size): Float64Array {
+function crossings(ring: Ring, size: Size): Float64Array | Int32Array {
   const { width, height } = size;
   const found: number[] = [];
   const cross = (x: number, v: number) => {
-    const y = Math.ceil((v + 0.5) / FINE - 0.5);
+    const y = Math.ceil((v - MIDDLE) / FINE);
     found.push(x * height + (y < 0 ? 0 : y > height ? height : y));
   };
   for (let i = 0; i < ring.length; i += 2) {
@@ -94,16 +98,18 @@ function crossings(ring: Ring, size: Size): Float64Array {
     // The first step at which the outline has come to the other side.
     const slope = (xe - xs) / dy;
     const right = slope > 0;
+    const there = (t: number, u: number) => Math.trunc(xs + slope * t + 0.5) > u === right;
     for (let x = first; x <= last; x++) {
       const u = FINE * x + MIDDLE;
-      const there = (t: number) => Math.trunc(xs + slope * t + 0.5) > u === right;
       let t = Math.min(dy, Math.max(1, Math.round((u + 0.5 - xs) / slope)));
-      while (t > 1 && there(t - 1)) t--;
-      while (!there(t)) t++;
+      while (t > 1 && there(t - 1, u)) t--;
+      while (!there(t, u)) t++;
       cross(x, ys + t - 1);
     }
   }
-  return new Float64Array(found).sort();
+  // Whole numbers cost no memory before the browser has compiled what reads them.
+  const Numbers = width * height < 2 ** 30 ? Int32Array : Float64Array;
+  return new Numbers(found).sort();
 }
 
 function fine(value: number): number {
