@@ -56,6 +56,33 @@ def test_the_same_key_is_one_job(make_job, make_project, manager):
     assert other.pk != first.pk
 
 
+def test_a_job_done_at_once_is_done_once_and_goes_on_elsewhere_when_that_is_killed(
+    make_job, woken, django_capture_on_commit_callbacks
+):
+    ran: list[int] = []
+
+    def handler(run: jobs.JobRun) -> None:
+        ran.append(run.job.pk)
+        run.finish({"x": 1}, "Done so")
+
+    with django_capture_on_commit_callbacks(execute=True):
+        job = make_job(key="a", at_once=handler)
+        assert ran == []
+    assert (job.state, job.result, job.attempts, job.lease) == (State.DONE, {"x": 1}, 1, None)
+    with django_capture_on_commit_callbacks(execute=True):
+        assert make_job(key="a", at_once=handler).message == "Done so"
+    assert (ran, woken) == ([job.pk], [])
+
+    killed = make_job(at_once=handler)  # before the transaction's end was told
+    assert Job.objects.get(pk=killed.pk).state == State.RUNNING
+    expire(killed)
+    sweeping.sweep()
+    assert woken == [killed.pk]
+    again = jobs.run(killed.pk, handler)
+    assert again
+    assert (again.state, again.attempts) == (State.DONE, 2)
+
+
 def test_a_broker_that_is_away_delays_the_job(
     make_job, monkeypatch, woken, django_capture_on_commit_callbacks
 ):
