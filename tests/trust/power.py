@@ -101,8 +101,9 @@ class JournaledPostgres(Postgres):
 
     def __init__(self, root: Path) -> None:
         super().__init__()
-        self.folder.rename(root / "pg")
-        self.folder = root / "pg"
+        made, self.folder = self.folder, root / "pg"
+        subprocess.run(["cp", "-a", made, self.folder], check=True)  # owners stay
+        shutil.rmtree(made)
 
     def command(self) -> list[str]:
         environment = self.journal.environment if self.journal else {}
