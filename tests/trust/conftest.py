@@ -16,12 +16,12 @@ __all__ = ["_assets", "people", "store_image", "things", "world"]
 
 
 def stored_files() -> list[tuple[str, int]]:
-    """The files of media and spool with their sizes."""
+    """The files of media and spool with their sizes, but for the counts of attempts to log in."""
     return [
         (str(path.relative_to(root)), path.stat().st_size)
         for root in (Path(settings.MEDIA_ROOT), settings.SPOOL_DIR)
         for path in sorted(root.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.parent.name != "logins"
     ]
 
 
