@@ -38,7 +38,7 @@ from typing import Any
 import requests
 from PIL import Image
 
-from tests.live import ROOT, ApiError, LiveApp, picture, region_write
+from tests.live import ROOT, Api, ApiError, LiveApp, picture, region_write
 from tests.servers import Postgres, find_program, wait_until
 from tests.trust.disk import Journal
 from tests.trust.history import OK, Client, Deadline
@@ -49,6 +49,7 @@ SETTLE_SECONDS = 30
 MEMORY = Path("/dev/shm")
 NEEDED_BYTES = 2 * 2**30
 ORIENTATION, TURNED = 0x112, 6
+LARGE = 8000, 5001
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,8 @@ class Plan:
     faults: tuple[str, ...] = ()
     settings: str = "labeler.settings"
     starts: int = 0
+    large: bool = False
+    """Whether a picture comes that a worker takes, with a pyramid of tiles."""
 
 
 @dataclass(slots=True)
@@ -222,6 +225,8 @@ class Installation:
     def uploads(self) -> Iterator[None]:
         """Pictures of several kinds, one or several at once or in a zip; now and then one goes."""
         api, number = self.app.api("manager"), 0
+        if self.plan.large:
+            self.upload_large(api)
         while True:
             sent = {}
             for _ in range(1 + number % 3):
@@ -245,6 +250,18 @@ class Installation:
                     api.delete(f"images/{ids[name]}")
                     self.told("removal", image=ids[name])
                 yield
+
+    def upload_large(self, api: Api) -> None:
+        out = io.BytesIO()
+        Image.new("RGB", LARGE, (90, 120, 60)).save(out, "PNG")
+        files = [("files", ("large.png", out.getvalue()))]
+        for job in api.post(f"projects/{self.other}/images", files=files)["jobs"]:
+            api.wait_for_job(job["id"])
+        at = self.journal.now()
+        found = api.get(f"projects/{self.other}/images", params={"limit": 200})["results"]
+        (image,) = (one["id"] for one in found if one["name"] == "large.png")
+        sha256 = hashlib.sha256(out.getvalue()).hexdigest()
+        self.events.append({"kind": "upload", "at": at, "image": image, "sha256": sha256})
 
     def labels(self) -> Iterator[None]:
         """The next image: labeled and handed in at once, then approved."""
@@ -333,10 +350,12 @@ def run(plan: Plan) -> Report:
 
 
 def _picture(number: int) -> bytes:
-    """A PNG or, turned by its EXIF, a JPEG, with contents of its own."""
-    exif, out, size = Image.Exif(), io.BytesIO(), (96, 64)
+    """A JPEG turned by its EXIF, a PNG, or one of 16 bits; each with contents of its own."""
+    exif, out, (width, height) = Image.Exif(), io.BytesIO(), (96, 64)
     exif[ORIENTATION] = TURNED
-    image = Image.frombytes("RGB", size, random.Random(number).randbytes(3 * size[0] * size[1]))
+    mode = "I;16" if number % 8 == 0 else "RGB"
+    pixels = random.Random(number).randbytes(width * height * (2 if mode == "I;16" else 3))
+    image = Image.frombytes(mode, (width, height), pixels)
     if number % 2:
         image.save(out, "JPEG", exif=exif, quality=90)
     else:
@@ -371,7 +390,7 @@ def main() -> int:
     for database in databases:
         plan = Plan(
             options.seconds, options.cuts, options.clients, options.seed, database, tuple(FAULTS),
-            starts=options.starts,
+            starts=options.starts, large=True,
         )  # fmt: skip
         report = run(plan)
         print(report, flush=True)

@@ -41,6 +41,7 @@ FAULTS = {
     "originals": (Deaf(files=(SPOOL, f"{MEDIA}/originals/*")), "original"),
     "thumbnails": (Deaf(files=(SPOOL, f"{MEDIA}/thumbs/*")), "thumbnail"),
     "upright rasters": (Deaf(files=(SPOOL, f"{MEDIA}/upright/*")), "upright"),
+    "tiles": (Deaf(files=(SPOOL, f"{MEDIA}/tiles/*")), "tile"),
     "releases": (Deaf(files=(SPOOL, f"{MEDIA}/releases/*")), "release"),
     "exports": (Deaf(files=(SPOOL, f"{MEDIA}/exports/*")), "export"),
     "folders of files": (Deaf(folders=(f"{MEDIA}/*",)), "original"),
