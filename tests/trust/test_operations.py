@@ -83,8 +83,9 @@ class TestHealth:
         def away(*args: object) -> None:
             raise OperationalError("connection refused")
 
-        monkeypatch.setattr(connection, "cursor", away)
-        reply = client.get("/readyz")
+        with monkeypatch.context() as patch:
+            patch.setattr(connection, "cursor", away)
+            reply = client.get("/readyz")
         assert (reply.status_code, reply.json()["database"]) == (503, "unreachable")
 
     def test_a_folder_that_cannot_be_written_is_not_ready(self, client, db, settings, monkeypatch):
