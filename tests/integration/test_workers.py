@@ -27,7 +27,7 @@ def app(request: pytest.FixtureRequest) -> Iterator[LiveApp]:
     if request.param == "team":
         settings["DATABASE_URL"] = request.getfixturevalue("postgres_url")
         settings["REDIS_URL"] = request.getfixturevalue("redis_url")
-    app = LiveApp(**settings)
+    app = LiveApp(data=None, **settings)
     try:
         app.prepare()
         app.start_web()

@@ -132,7 +132,7 @@ class Chaos:
             settings["DATABASE_URL"] = self.database
         if self.redis:
             settings["REDIS_URL"] = self.redis.url
-        self.app = LiveApp(**settings)
+        self.app = LiveApp(data=None, **settings)
         self.clients: list[Client] = []
         self.orders: Orders | None = None
 
