@@ -38,7 +38,7 @@ from typing import Any
 import requests
 from PIL import Image
 
-from tests.live import ROOT, Api, ApiError, LiveApp, picture, region_write
+from tests.live import ROOT, ApiError, LiveApp, picture, region_write
 from tests.servers import Postgres, find_program, wait_until
 from tests.trust.disk import Journal
 from tests.trust.history import OK, Client, Deadline
@@ -63,7 +63,6 @@ class Plan:
     settings: str = "labeler.settings"
     starts: int = 0
     large: bool = False
-    """Whether a picture comes that a worker takes, with a pyramid of tiles."""
 
 
 @dataclass(slots=True)
@@ -199,7 +198,8 @@ class Installation:
         threads = [
             threading.Thread(target=client.work, args=(stop, deadline)) for client in self.clients
         ]
-        for steps in (self.uploads(), self.labels(), self.leaves()):
+        large = [self.large()] if self.plan.large else []
+        for steps in (self.uploads(), self.labels(), self.leaves(), *large):
             threads.append(threading.Thread(target=self.go_on, args=(stop, steps)))
         for thread in threads:
             thread.start()
@@ -225,8 +225,6 @@ class Installation:
     def uploads(self) -> Iterator[None]:
         """Pictures of several kinds, one or several at once or in a zip; now and then one goes."""
         api, number = self.app.api("manager"), 0
-        if self.plan.large:
-            self.upload_large(api)
         while True:
             sent = {}
             for _ in range(1 + number % 3):
@@ -251,8 +249,9 @@ class Installation:
                     self.told("removal", image=ids[name])
                 yield
 
-    def upload_large(self, api: Api) -> None:
-        out = io.BytesIO()
+    def large(self) -> Iterator[None]:
+        """One picture that a worker takes, with a pyramid of tiles."""
+        api, out = self.app.api("manager"), io.BytesIO()
         Image.new("RGB", LARGE, (90, 120, 60)).save(out, "PNG")
         files = [("files", ("large.png", out.getvalue()))]
         for job in api.post(f"projects/{self.other}/images", files=files)["jobs"]:
@@ -262,6 +261,8 @@ class Installation:
         (image,) = (one["id"] for one in found if one["name"] == "large.png")
         sha256 = hashlib.sha256(out.getvalue()).hexdigest()
         self.events.append({"kind": "upload", "at": at, "image": image, "sha256": sha256})
+        while True:
+            yield
 
     def labels(self) -> Iterator[None]:
         """The next image: labeled and handed in at once, then approved."""
