@@ -15,12 +15,12 @@ const MARGIN_ROWS = 6;
 export function Regions() {
   const editor = useEditor();
   const [top, setTop] = useState(0);
-  const list = useRef<HTMLDivElement>(null);
+  const [list, setList] = useState<HTMLDivElement | null>(null);
+  const height = useHeight(list);
   editor.changes.value;
   const state = editor.viewState.value;
   const doc = editor.document.value;
   const regions = doc ? [...doc.regions].reverse() : [];
-  const height = list.current?.clientHeight ?? 300;
   const first = Math.max(0, Math.floor(top / ROW) - MARGIN_ROWS);
   const shown = regions.slice(first, first + Math.ceil(height / ROW) + 2 * MARGIN_ROWS);
   const selected = new Set(state.selection);
@@ -29,8 +29,9 @@ export function Regions() {
   const sought = state.selection[0];
   useEffect(() => {
     const at = regions.findIndex(({ uuid }) => uuid === sought);
-    if (list.current && at >= 0) showRow(list.current, at);
-  }, [sought]);
+    if (list && at >= 0) showRow(list, at);
+    setTop(list?.scrollTop ?? 0);
+  }, [sought, list]);
 
   const choose = (region: Region, event: MouseEvent) => {
     if (event.shiftKey && last.current) {
@@ -66,7 +67,11 @@ export function Regions() {
       {regions.length === 0 && doc && (
         <p class="empty-note">Nothing is labeled yet. Draw, or accept a proposal.</p>
       )}
-      <div class="virtual" ref={list} onScroll={(event) => setTop(event.currentTarget.scrollTop)}>
+      <div
+        class="virtual"
+        ref={setList}
+        onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+      >
         <ul
           class="virtual-all"
           aria-label="Regions, front to back"
@@ -86,6 +91,17 @@ export function Regions() {
       </div>
     </Section>
   );
+}
+
+/** Height of an element in CSS pixels, whatever makes room around it or takes it. */
+function useHeight(element: HTMLElement | null): number {
+  const [height, setHeight] = useState(300);
+  useEffect(() => {
+    const seen = new ResizeObserver(([entry]) => setHeight(entry?.contentRect.height ?? 0));
+    if (element) seen.observe(element);
+    return () => seen.disconnect();
+  }, [element]);
+  return height;
 }
 
 /** Scrolls no more than needed: a row that is there stays where it is. */
