@@ -206,7 +206,7 @@ def test_the_page_shows_curves_tables_and_pictures(
     assert "in use" in shown
     picture = f"/api/trainings/{done.pk}/images/{done.examples[0]['image']}/picture"
     both = [client.get(f"{picture}?of={which}") for which in ("truth", "found")]
-    assert all(one.content.startswith(b"RIFF") for one in both)
+    assert all(one.content.startswith(b"\xff\xd8") for one in both)
     assert both[0].content != both[1].content
     listed = client.get(f"/api/projects/{project.pk}/trainings").json()["results"]
     assert [one["model"] for one in listed] == [done.model.pk]

@@ -329,13 +329,14 @@ def test_workers_for_models_come_when_they_are_needed(served):
 
 def test_sigterm_stops_everything(served):
     process, port, environment = served
+    wait_until(lambda: "sweeper" in _descendants(process.pid).values(), "all processes")
     ours = _descendants(process.pid)
     assert len(ours) >= 5
     process.terminate()
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert f"Serving on http://127.0.0.1:{port}" in out
-    assert not [pid for pid in ours if Path(f"/proc/{pid}").exists()]
+    assert not {pid: name for pid, name in ours.items() if Path(f"/proc/{pid}").exists()}
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port))
     logs = Path(environment["LABELER_DATA"]) / "logs"
