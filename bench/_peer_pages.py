@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
 
 from annotations.formats.label_studio import pack
 from bench import _peer_content as content
@@ -59,25 +59,38 @@ BEAT = """() => {
 
 def pages(table: Any) -> None:
     """Three rows of `peer.Table`: opening masks, opening polygons, the freeze on submit."""
+    sides: list[Ours | LabelStudio] = table.sides
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        drivers = [
-            _driver(side)(side, browser.new_context(viewport=SCREEN)) for side in table.sides
-        ]
         for kind, count in KINDS.items():
-            addresses = [driver.large(kind) for driver in drivers]
-            opened: list[list[float]] = [[] for _ in drivers]
+            addresses = [""] * len(sides)
+            opened: list[list[float]] = [[] for _ in sides]
             for _ in range(TURNS):
-                for driver, address, found in zip(drivers, addresses, opened, strict=True):
-                    found.append(driver.opened(address, count))
+                for which, side in enumerate(sides):
+                    with _alone(playwright, side) as driver:
+                        address = addresses[which] = addresses[which] or driver.large(kind)
+                        driver.opened(address, count)  # caches are as on any later visit
+                        opened[which].append(driver.opened(address, count))
             name = f"open {WIDTH} × {HEIGHT} with {count} {kind}, ms"
             table.values(name, [statistics.median(one) for one in opened], "{:.0f}")
-        frozen: list[list[float]] = [[] for _ in drivers]
+        frozen: list[list[float]] = [[] for _ in sides]
         for _ in range(TURNS):
-            for driver, found in zip(drivers, frozen, strict=True):
-                found.append(driver.frozen(driver.large("")))
+            for which, side in enumerate(sides):
+                with _alone(playwright, side) as driver:
+                    frozen[which].append(driver.frozen(driver.large("")))
         name = f"page frozen on submit of {STROKES} strokes, ms"
         table.values(name, [statistics.median(one) for one in frozen], "{:.0f}")
+
+
+@contextmanager
+def _alone(playwright: Playwright, side: Ours | LabelStudio) -> Iterator[Any]:
+    """A side's pages in a browser of their own. Pages that were closed go on computing for seconds,
+    in processes that all pages of a browser share: none may do so while the other side is measured.
+    """
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    context = browser.new_context(viewport=SCREEN)
+    try:
+        yield _OurPages(side, context) if isinstance(side, Ours) else _TheirPages(side, context)
+    finally:
         browser.close()
 
 
@@ -239,10 +252,6 @@ class _TheirPages:
         found = _worst(page, "button:has-text('Submit')", "/annotations")
         page.close()
         return found
-
-
-def _driver(side: Ours | LabelStudio) -> Any:
-    return _OurPages if isinstance(side, Ours) else _TheirPages
 
 
 def _stroke(page: Page, x: float, y: float) -> None:
