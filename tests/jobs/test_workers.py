@@ -336,7 +336,7 @@ def test_sigterm_stops_everything(served):
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
     assert f"Serving on http://127.0.0.1:{port}" in out
-    assert not {pid: name for pid, name in ours.items() if Path(f"/proc/{pid}").exists()}
+    wait_until(lambda: not [pid for pid in ours if Path(f"/proc/{pid}").exists()], "their end")
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port))
     logs = Path(environment["LABELER_DATA"]) / "logs"

@@ -45,6 +45,7 @@ QUEUES = ("interactive", "batch", "io")
 THREADS = 8
 MAX_LOG_BYTES = 10 * 2**20
 STOP_SECONDS = 15
+ASK_SECONDS = 1
 WATCH_SECONDS = 0.1
 SETTLED_SECONDS = 60
 NICE = 5
@@ -67,6 +68,7 @@ PRELOADED = (
     "kombu.transport.filesystem",
 )
 """What processes would import after they are forked, each for itself."""
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # linux/prctl.h
 M_ARENA_MAX = -8  # malloc.h
 
@@ -97,9 +99,12 @@ class Child:
             self.log.replace(self.log.with_suffix(".log.1"))
         connections.close_all()  # SQLite's must not be carried across a fork
         parent = os.getpid()
+        # Until the child has its own answers to signals this process's would swallow them there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
         self.pid = os.fork()
         if not self.pid:
             self._run(parent)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
         self.status = None
         self.started = time.monotonic()
 
@@ -108,8 +113,9 @@ class Child:
         try:
             os.setsid()
             os.nice(self.nice)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            for number in STOPPING:
                 signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
             if sys.platform == "linux":
                 system = ctypes.CDLL(None)
                 system.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # should the supervisor be killed
@@ -192,7 +198,7 @@ class Command(BaseCommand):
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
         self.stop = threading.Event()
         self.children: list[Child] = []
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in STOPPING:
             signal.signal(number, lambda *_: self.stop.set())
         try:
             self._serve(host, port, tables)
@@ -275,11 +281,15 @@ class Command(BaseCommand):
         running = [child for child in self.children if child.pid and not child.ended()]
         if running:
             self.say("Stopping")
-        for child in running:
-            child.signal(signal.SIGTERM)
         deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline and any(not child.ended() for child in running):
+        asked = 0.0
+        while running and time.monotonic() < deadline:
+            if time.monotonic() - asked > ASK_SECONDS:  # again: Celery loses one while it starts
+                for child in running:
+                    child.signal(signal.SIGTERM)
+                asked = time.monotonic()
             time.sleep(0.05)
+            running = [child for child in running if not child.ended()]
         for child in self.children:
             child.signal(signal.SIGKILL)
 
