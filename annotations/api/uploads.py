@@ -76,7 +76,7 @@ class _Form:
             part.close()
             return
         file = UploadedFile(part, last, segment.content_type, segment.size)
-        file.full_name = full_name  # type: ignore[attr-defined]
+        file.full_name = full_name  # type: ignore[attr-defined]  # for `full_name` below
         self.files.appendlist(field, file)
 
     def close(self) -> None:

@@ -135,7 +135,7 @@ def give_proposed(images: list[Image]) -> None:
     rows = Prediction.objects.filter(image__in=images).values_list("image", flat=True)
     found = set(rows.distinct().order_by()) if images else set()
     for one in images:
-        one.proposed = one.pk in found  # type: ignore[attr-defined]
+        one.proposed = one.pk in found  # type: ignore[attr-defined]  # as `seen` above
 
 
 def image_line(image: Image) -> dict[str, Any]:
